@@ -1,0 +1,103 @@
+"""Applying one step: decided from the ledger, the catalog and the server together."""
+
+from __future__ import annotations
+
+from pgrunbook import concurrent, preflight, standing
+from pgrunbook.binding import Binding
+from pgrunbook.change import Change, Step, load
+from pgrunbook.errors import RequirementMissing, StepFailed, StepOutOfOrder
+from pgrunbook.ledger import Status
+from pgrunbook.standing import Standing
+from pgrunbook.step import Job, Outcome
+
+__all__ = ["apply_step", "in_place"]
+
+
+def apply_step(binding: Binding, change: Change, chosen: Step) -> Outcome:
+    """Apply a step, or say that it is done already.
+
+    Raises RequirementMissing, StepOutOfOrder, ScriptChanged, OtherCluster, StepFailed, StepCancelled,
+    LockNotTaken; each leaves the step as it was.
+    """
+    _require_changes(binding, change)
+    _require_earlier(binding, change, chosen)
+    found = standing.of(chosen, binding.ledger.steps(change.name), binding.facts.cluster)
+    outcome = _already_there(binding, chosen, found)
+    if outcome is not None:
+        return outcome
+    return binding.perform(
+        Job(
+            change=change.name,
+            step=chosen.name,
+            script=chosen.migrate,
+            sha256=chosen.migrate.sha256,
+            proof=chosen.verify,
+            starts_as=Status.RUNNING,
+            ends_as=Status.DONE,
+            kind="apply",
+            resumed=found is Standing.UNFINISHED,
+        )
+    )
+
+
+def _require_changes(binding: Binding, change: Change) -> None:
+    missing = [name for name in change.requires if not _is_applied(binding, change, name)]
+    if missing:
+        raise RequirementMissing(change=change.name, missing=missing)
+
+
+def _is_applied(binding: Binding, change: Change, name: str) -> bool:
+    required = load(name, root=change.folder.parent)
+    rows = binding.ledger.steps(name)
+    return all(s.name in rows and rows[s.name].status is Status.DONE for s in required.steps)
+
+
+def _require_earlier(binding: Binding, change: Change, chosen: Step) -> None:
+    rows = binding.ledger.steps(change.name)
+    for earlier in change.steps:
+        if earlier.name == chosen.name:
+            return
+        status = rows[earlier.name].status if earlier.name in rows else Status.NOT_RUN
+        if status is not Status.DONE:
+            raise StepOutOfOrder(step=chosen.name, first=earlier.name, status=status.value)
+
+
+def _already_there(binding: Binding, chosen: Step, found: Standing) -> Outcome | None:
+    """Return an outcome without running anything when the step's promise already holds."""
+    if found is Standing.DONE:
+        if not in_place(binding, chosen):
+            raise StepFailed(
+                step=chosen.name,
+                reason=f"the ledger says done, but {chosen.verify.label} finds rows: it was undone by other means",
+                left="nothing was changed",
+                next_step=f'roll back to the step before it (its ledger row goes with it), then apply "{chosen.number}" again',
+            )
+        return Outcome(chosen.name, Status.DONE, "already done")
+    if not in_place(binding, chosen):
+        return None
+    note = "finished by an earlier run" if found is Standing.UNFINISHED else "found in place"
+    with binding.control.transaction():
+        binding.ledger.mark(
+            chosen.name,
+            Status.DONE,
+            run_id=binding.run_id,
+            change=binding.change,
+            sha256=chosen.migrate.sha256,
+            detail={"note": note},
+        )
+        binding.ledger.event(
+            run_id=binding.run_id, change=binding.change, step=chosen.name, kind="apply done", actor=binding.operator,
+            detail={"note": note},
+        )  # fmt: skip
+    return Outcome(chosen.name, Status.DONE, note)
+
+
+def in_place(binding: Binding, chosen: Step) -> bool:
+    """Return whether the step's verify file finds nothing, once no build of its index runs any more."""
+    statement = chosen.migrate.statements[0]
+    index = concurrent.index_name(statement) if not chosen.migrate.header.in_transaction else None
+    if index is not None:
+        # A build that outlived its client may still make the step true.
+        concurrent.wait_for_build(binding.control, index, checkpoint=binding.checkpoint)
+    finding = preflight.run_check(binding.control, chosen.verify)
+    return not finding.problem and finding.total == 0

@@ -1,0 +1,375 @@
+"""A change: one folder of SQL files that together are a schema change, read and checked as a whole."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import NoReturn, TypeVar
+
+from pgrunbook import header, statement
+from pgrunbook.errors import BadChange, BadStatement, UnknownName
+from pgrunbook.header import CHANGE_NAME, Header, Kind
+from pgrunbook.statement import Statement
+
+__all__ = ["Change", "Script", "Step", "load", "names", "root_from"]
+
+_FILE_NAME = re.compile(r"[0-9]{2,3}_[a-z0-9_]+")
+_STEP_NAME = re.compile(r"([0-9]{3}[a-z]?)_[a-z0-9_]+")
+_ROLLBACK_NAME = re.compile(r"([0-9]{3}[a-z]?_[a-z0-9_]+)(?:\.([1-9]))?")
+_FOLDERS = {"README.md", "samples", *(kind.value for kind in Kind)}
+_REMEDY_COLUMNS = ("key", "before", "after")
+
+Named = TypeVar("Named", "Script", "Step")
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """One SQL file; `sha256` is over its bytes, which are what the server gets."""
+
+    path: Path
+    kind: Kind
+    name: str
+    text: str
+    sha256: str
+    header: Header
+    statements: tuple[Statement, ...]
+
+    @property
+    def label(self) -> str:
+        """Return the file inside its change, e.g. `migrate/002_add_key.sql`."""
+        return f"{self.kind.value}/{self.path.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A migrate file, the check that proves it and the files that undo it, in the order they run."""
+
+    name: str
+    number: str
+    migrate: Script
+    verify: Script
+    rollback: tuple[Script, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Everything in a change folder, valid as a whole; samples are paths, as only a rehearsal reads them."""
+
+    name: str
+    folder: Path
+    readme: str
+    requires: tuple[str, ...]
+    preflight: tuple[Script, ...]
+    remedies: tuple[Script, ...]
+    steps: tuple[Step, ...]
+    timings: tuple[Script, ...]
+    go_sample: Path | None = None
+    no_go_samples: Mapping[str, Path] = field(default_factory=dict, hash=False)
+    traffic: tuple[Path, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """Return the first heading of the README, or the change's name where it has none."""
+        headings = (line[2:].strip() for line in self.readme.splitlines() if line.startswith("# "))
+        return next(headings, "") or self.name
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Return the live tables that the change claims to lock, in order of first appearance."""
+        scripts = [script for step in self.steps for script in (step.migrate, *step.rollback)]
+        return tuple(dict.fromkeys(claim.table for script in scripts for claim in script.header.locks))
+
+    def step(self, number_or_name: str) -> Step:
+        """Return the step called `002` or `002_add_key`; raises UnknownName."""
+        for step in self.steps:
+            if number_or_name in (step.number, step.name):
+                return step
+        raise UnknownName(kind="step", name=number_or_name, known=[step.name for step in self.steps])
+
+    def check(self, name: str) -> Script:
+        """Return the preflight check of that name; raises UnknownName."""
+        return _named("check", name, self.preflight)
+
+    def remedy(self, name: str) -> Script:
+        """Return the remedy of that name; raises UnknownName."""
+        return _named("remedy", name, self.remedies)
+
+
+def _named(kind: str, name: str, candidates: Iterable[Named]) -> Named:
+    by_name = {candidate.name: candidate for candidate in candidates}
+    if name not in by_name:
+        raise UnknownName(kind=kind, name=name, known=list(by_name))
+    return by_name[name]
+
+
+def root_from(environment: Mapping[str, str], *, start: Path | None = None) -> Path:
+    """Return the folder of changes: PGRUNBOOK_CHANGES, else `sql/changes` of the project around `start`.
+
+    `start` is the current folder unless given; outside any project it is the project that this library is
+    installed from. Raises BadChange when there is no such folder.
+    """
+    here = (start or Path.cwd()).absolute()
+    if named := environment.get("PGRUNBOOK_CHANGES"):
+        return _existing(Path(named).expanduser().absolute())
+    candidates = [folder / "sql" / "changes" for folder in (here, *here.parents, Path(__file__).parents[2])]
+    return _existing(next((folder for folder in candidates if folder.is_dir()), candidates[0]))
+
+
+def names(root: Path) -> list[str]:
+    """Return the names of the changes in a folder, in order; raises BadChange for a folder that is misnamed.
+
+    Folders that begin with `_` or `.` (the template, for one) are not changes.
+    """
+    folders = [path.name for path in _existing(root).iterdir() if path.is_dir() and path.name[0] not in "_."]
+    for name in sorted(folders):
+        if not CHANGE_NAME.fullmatch(name):
+            raise BadChange(
+                change=name,
+                found=f"the folder in {root} is not named like a change",
+                next_step="name it like 060_invoice_number, or begin its name with _ to keep it out",
+            )
+    return sorted(folders)
+
+
+def load(name: str, *, root: Path) -> Change:
+    """Return the change of that name from the folder `root`, read completely and checked.
+
+    Raises UnknownName when it is not there, BadHeader, BadStatement or BadChange for the first thing in it
+    that is wrong: a change that loads has everything that applying and undoing it needs.
+    """
+    if not CHANGE_NAME.fullmatch(name) or not (_existing(root) / name).is_dir():
+        raise UnknownName(kind="change", name=name, known=names(root))
+    return _Folder(root / name).read()
+
+
+def _existing(root: Path) -> Path:
+    if not root.is_dir():
+        raise BadChange(
+            change=str(root),
+            found="there is no such folder of changes",
+            next_step="set PGRUNBOOK_CHANGES to the folder of changes, or work inside the project",
+        )
+    return root
+
+
+class _Folder:
+    """A change folder while it is read; what it finds wrong it refuses at once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def refuse(self, found: str, next_step: str) -> NoReturn:
+        raise BadChange(change=self.path.name, found=found, next_step=next_step)
+
+    def read(self) -> Change:
+        self.entries("", _FOLDERS)
+        readme = self.path / "README.md"
+        if not readme.is_file():
+            self.refuse("README.md is missing", "say on one page what the change is for and how it goes back")
+        preflight = self.scripts(Kind.PREFLIGHT)
+        steps = self.steps()
+        self.entries("samples", {"go.sql", "no_go", "traffic"})
+        no_go = {path.stem: path for path in self.files("samples/no_go", _FILE_NAME)}
+        for name, path in no_go.items():
+            if name not in {check.name for check in preflight}:
+                self.refuse(
+                    f"{self.label(path)} has no check of its name in preflight/",
+                    f"write preflight/{name}.sql, or name the sample after the check that it must fail",
+                )
+        go = self.path / "samples" / "go.sql"
+        traffic = self.files("samples/traffic", re.compile(r"[a-z0-9_]+"))
+        samples = [*([go] if go.is_file() else []), *no_go.values(), *traffic]
+        for path in samples:
+            statement.parse(self.text(path), file=self.label(path))
+        return Change(
+            name=self.path.name,
+            folder=self.path,
+            readme=self.text(readme),
+            requires=self.requires(steps),
+            preflight=preflight,
+            remedies=self.scripts(Kind.REMEDY),
+            steps=steps,
+            timings=self.scripts(Kind.TIMING),
+            go_sample=go if go in samples else None,
+            no_go_samples=MappingProxyType(no_go),
+            traffic=traffic,
+        )
+
+    def steps(self) -> tuple[Step, ...]:
+        migrations = self.scripts(Kind.MIGRATE, _STEP_NAME)
+        if not migrations:
+            self.refuse("there is no step in migrate/", "write the first, and its verify and rollback")
+        verifications = {script.name: script for script in self.scripts(Kind.VERIFY, _STEP_NAME)}
+        rollbacks = self.rollbacks()
+        numbers: dict[str, str] = {}
+        for migrate in migrations:
+            number = migrate.name.partition("_")[0]
+            if number in numbers:
+                self.refuse(
+                    f"steps {numbers[number]} and {migrate.name} have the same number",
+                    "give each step its own number",
+                )
+            numbers[number] = migrate.name
+            for kind, present in ((Kind.VERIFY, verifications), (Kind.ROLLBACK, rollbacks)):
+                if migrate.name not in present:
+                    self.refuse(
+                        f"step {migrate.name} has no {kind.value}/{migrate.name}.sql",
+                        "write the file; a step that cannot be proved or undone is not run",
+                    )
+        for kind, present in ((Kind.VERIFY, verifications), (Kind.ROLLBACK, rollbacks)):
+            for name in sorted(present.keys() - set(numbers.values())):
+                self.refuse(
+                    f"{kind.value}/{name}.sql belongs to no step",
+                    f"write migrate/{name}.sql, or rename or remove the file",
+                )
+        return tuple(
+            Step(m.name, m.name.partition("_")[0], m, verifications[m.name], rollbacks[m.name])
+            for m in migrations
+        )
+
+    def rollbacks(self) -> dict[str, tuple[Script, ...]]:
+        """Return the files that undo each step, in the order they run."""
+        found: dict[str, list[Script]] = {}
+        for script in self.scripts(Kind.ROLLBACK, _ROLLBACK_NAME):
+            found.setdefault(re.sub(r"\.[0-9]$", "", script.name), []).append(script)
+        for step, scripts in found.items():
+            present = [script.name for script in scripts]
+            numbered = [f"{step}.{part}" for part in range(1, len(scripts) + 1)]
+            if present not in ([step], numbered):
+                self.refuse(
+                    f"the rollback files of {step} are {', '.join(f'{name}.sql' for name in present)}",
+                    f"have either {step}.sql alone or {step}.1.sql, {step}.2.sql and so on without a gap",
+                )
+        return {step: tuple(scripts) for step, scripts in found.items()}
+
+    def requires(self, steps: Iterable[Step]) -> tuple[str, ...]:
+        required = tuple(dict.fromkeys(name for step in steps for name in step.migrate.header.requires))
+        if self.path.name in required:
+            self.refuse("the change requires itself", "take its own name out of the `requires` line")
+        return required
+
+    def scripts(self, kind: Kind, name: re.Pattern[str] = _FILE_NAME) -> tuple[Script, ...]:
+        return tuple(self.script(path, kind) for path in self.files(kind.value, name))
+
+    def script(self, path: Path, kind: Kind) -> Script:
+        label = self.label(path)
+        text = self.text(path)
+        described = header.parse(text, kind=kind, file=label)
+        script = Script(
+            path=path,
+            kind=kind,
+            name=path.stem,
+            text=text,
+            sha256=hashlib.sha256(text.encode()).hexdigest(),
+            header=described,
+            statements=statement.parse(text, file=label),
+        )
+        _check_statements(script, file=label)
+        return script
+
+    def files(self, folder: str, name: re.Pattern[str]) -> tuple[Path, ...]:
+        """Return the SQL files of a folder in order, refusing whatever else is there."""
+        found = self.entries(folder, None)
+        for path in found:
+            if path.suffix != ".sql" or not name.fullmatch(path.stem) or not path.is_file():
+                self.refuse(
+                    f"{path.relative_to(self.path)} is not named like a file of {folder}/",
+                    "name it like 010_add_column.sql (three digits, a letter if need be) where it is a step,"
+                    " like 10_duplicate_codes.sql elsewhere, or take it out",
+                )
+        return found
+
+    def entries(self, folder: str, allowed: set[str] | None) -> tuple[Path, ...]:
+        path = self.path / folder
+        found = sorted(p for p in path.iterdir() if not p.name.startswith(".")) if path.is_dir() else []
+        for entry in found:
+            if allowed is not None and entry.name not in allowed:
+                self.refuse(
+                    f"{entry.relative_to(self.path)} has no place in a change",
+                    f"there may be {', '.join(sorted(allowed))}; rename it or take it out",
+                )
+            if allowed is not None and entry.is_dir() == bool(entry.suffix):
+                is_, belongs = ("folder", "file") if entry.is_dir() else ("file", "folder")
+                self.refuse(
+                    f"{entry.relative_to(self.path)} is a {is_} where a {belongs} belongs", "move it away"
+                )
+        return tuple(found)
+
+    def label(self, path: Path) -> str:
+        return f"{self.path.name}/{path.relative_to(self.path).as_posix()}"
+
+    def text(self, path: Path) -> str:
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            found = f"{path.relative_to(self.path)} cannot be read ({error.strerror})"
+            self.refuse(found, "let this user read it")
+        if data.startswith(b"\xef\xbb\xbf"):
+            # psql drops a byte order mark, the server calls it a syntax error.
+            raise BadStatement(
+                file=self.label(path),
+                line=1,
+                found="a byte order mark begins the file",
+                next_step="save the file as UTF-8 without it",
+            )
+        try:
+            return data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise BadStatement(
+                file=self.label(path),
+                line=data.count(b"\n", 0, error.start) + 1,
+                found=f"byte 0x{data[error.start]:02x} is not UTF-8",
+                next_step="save the file as UTF-8",
+            ) from None
+
+
+def _check_statements(script: Script, *, file: str) -> None:
+    """Raise BadStatement where the statements of a script do not fit its kind or how it runs."""
+
+    def refuse(line: int, found: str, next_step: str) -> NoReturn:
+        raise BadStatement(file=file, line=line, found=found, next_step=next_step)
+
+    statements, alone = script.statements, not script.header.in_transaction
+    if not statements:
+        refuse(1, "there is no statement in the file", "write one, or remove the file")
+    for one in statements:
+        if one.controls_transaction:
+            refuse(one.line, f"{one.verb} is the runner's to say", "take it out; a file is one transaction")
+        if one.needs_no_transaction and not alone:
+            refuse(
+                one.line,
+                f"{one.verb}{' CONCURRENTLY' if one.concurrently else ''} cannot run in a transaction",
+                "add the line `-- transaction: none` to the header and leave the statement alone in its file",
+            )
+    wanted = {Kind.REMEDY: "an UPDATE or DELETE", Kind.MIGRATE: "", Kind.ROLLBACK: ""}
+    needed = wanted.get(script.kind, "a SELECT") or ("a statement" if alone else "")
+    if needed and len(statements) > 1:
+        why = "without a transaction" if needed == "a statement" else f"in a {script.kind.value} file"
+        refuse(
+            statements[1].line,
+            f"{len(statements)} statements {why}, where exactly one may stand",
+            "move the others to files of their own",
+        )
+    only = statements[0]
+    if needed == "a SELECT" and not only.only_reads:
+        refuse(
+            only.line,
+            f"a {script.kind.value} file is one SELECT that only reads, this is {only.verb}",
+            "no INTO, no FOR UPDATE and no WITH query that changes rows; return the rows instead",
+        )
+    if script.kind is Kind.REMEDY and only.verb not in ("UPDATE", "DELETE"):
+        refuse(
+            only.line,
+            f"a remedy is one UPDATE or DELETE, this is {only.verb}",
+            "repair rows of one table; WITH may come before it",
+        )
+    if script.kind is Kind.REMEDY and only.returns != _REMEDY_COLUMNS:
+        refuse(
+            only.line,
+            f"a remedy returns key, before, after, this returns {', '.join(only.returns) or 'nothing'}",
+            "end it with RETURNING ... AS key, ... AS before, ... AS after; undo is made of them",
+        )

@@ -1,0 +1,101 @@
+"""The command line: the engine without a notebook, and the way into the notebooks."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from pgrunbook import commands
+from pgrunbook.errors import FAILED, RunbookError
+
+__all__ = ["main", "parser"]
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the grammar of the command line."""
+    top = argparse.ArgumentParser(
+        prog="pgrunbook",
+        description="Runbooks for schema changes on a live PostgreSQL.",
+        epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 NO-GO or gate closed.",
+    )
+    top.add_argument("--version", action="version", version=f"pgrunbook {commands.library_version()}")
+    verbs = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def verb(name: str, text: str, *, change: bool = True, live: bool = True) -> argparse.ArgumentParser:
+        sub = verbs.add_parser(name, help=text, description=text)
+        if change:
+            sub.add_argument("change", help="a folder of sql/changes, e.g. 010_class_code")
+        sub.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+        sub.add_argument(
+            "--changes", metavar="DIR", help="folder of changes (default: PGRUNBOOK_CHANGES or sql/changes)"
+        )
+        if live:
+            sub.add_argument(
+                "--target",
+                metavar="CONNINFO",
+                help="connection string or service=NAME (default: PGRUNBOOK_TARGET)",
+            )
+        return sub
+
+    rehearse = verb(
+        "rehearse", "run the change's notebook on the embedded server and write its record", live=False
+    )
+    rehearse.add_argument(
+        "--save", action="store_true", help="keep the outputs in the notebook, for tests to compare with"
+    )
+    verb("preflight", "audit: GO or NO-GO, with the rows that stand in the way")
+    _approving(
+        verb("apply", "audit, rehearse, apply what is not applied yet, verify, write the record")
+    ).add_argument(
+        "--no-rehearsal", action="store_true", help="do not run the change on a clone of the schema first"
+    )
+    remedy = _approving(verb("remedy", "repair what a check found; old values go to quarantine"))
+    remedy.add_argument("name", help="a file of remedy/, e.g. 10_duplicate_codes")
+    remedy.add_argument("--preview", action="store_true", help="show the first batch, change nothing")
+    remedy.add_argument("--undo", action="store_true", help="give back what it replaced")
+    verb("verify", "ask whether the promise of each applied step holds now")
+    _approving(verb("rollback", "undo applied steps in reverse order")).add_argument(
+        "--to", metavar="STEP", help="the last step that stays (default: undo all)"
+    )
+    status = verb("status", "show what the ledger says of each step; reads only", change=False)
+    status.add_argument("change", nargs="?", help="one change (default: all)")
+    record = verb("record", "write the HTML record of a run from the ledger alone")
+    record.add_argument("--run", metavar="RUN", help="the run (default: the last one of the change)")
+    new = verb("new", "copy the template to a new change and its notebook", change=False, live=False)
+    new.add_argument("name", help="number and words, e.g. 060_invoice_number")
+    verbs.add_parser("lab", help="open JupyterLab on the notebooks, embedded server running", add_help=False)
+    verbs.add_parser("test", help="run everything that CI runs", add_help=False)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; a person reads the errors, never a traceback."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["test"]:
+        return commands.test(arguments[1:])
+    if arguments[:1] == ["lab"]:
+        return commands.lab(arguments[1:])
+    given = parser().parse_args(arguments)
+    if getattr(given, "changes", None):
+        os.environ["PGRUNBOOK_CHANGES"] = given.changes
+    if getattr(given, "target", None):
+        os.environ["PGRUNBOOK_TARGET"] = given.target
+    try:
+        return commands.COMMANDS[given.command](given)
+    except RunbookError as error:
+        commands.say_error(error, as_json=given.json)
+        return error.exit_code
+    except BrokenPipeError:
+        return FAILED
+
+
+def _approving(sub: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    sub.add_argument("--approve-all", action="store_true", help="open every gate; needs --reason")
+    sub.add_argument("--reason", metavar="TEXT", default="", help="why, kept in the ledger and the record")
+    return sub
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,374 @@
+"""Everything that can go wrong, as typed errors; all texts that a person reads on failure live here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+# Exit codes of the command line: 0 done, FAILED, REFUSED (NO-GO or gate closed).
+FAILED = 1
+REFUSED = 3
+
+
+class RunbookError(Exception):
+    """Something the operator has to know; its text says what was found, where and what to do next."""
+
+    exit_code: ClassVar[int] = FAILED
+
+    def __init__(self, found: str, *, next_step: str = "", details: Sequence[str] = ()) -> None:
+        """Join what was found, its details (one a line) and the next step to one message."""
+        self.found = found
+        self.next_step = next_step
+        self.details = tuple(details)
+        lines = [found, *(f"  {line}" for line in details)]
+        if next_step:
+            lines.append(f"  next: {next_step}")
+        super().__init__("\n".join(lines))
+
+
+class BadHeader(RunbookError):
+    """A header line of an SQL file is unknown, malformed, doubled or missing."""
+
+    def __init__(self, *, file: str, line: int, found: str, allowed: Sequence[str]) -> None:
+        """Name the file, the line (1-based), what stands there and the keys that may."""
+        self.file, self.line, self.allowed = file, line, tuple(allowed)
+        super().__init__(
+            f"{file} line {line}: {found}",
+            next_step=f"use one of the keys {', '.join(allowed)}; nothing was run",
+        )
+
+
+class BadStatement(RunbookError):
+    """PostgreSQL's own grammar, or a rule for script files, refuses a file."""
+
+    def __init__(self, *, file: str, line: int, found: str, next_step: str) -> None:
+        """Name the file, the line (1-based), what is wrong and the way out."""
+        self.file, self.line = file, line
+        super().__init__(f"{file} line {line}: {found}", next_step=next_step)
+
+
+class BadChange(RunbookError):
+    """A change folder is incomplete or holds what it should not."""
+
+    def __init__(self, *, change: str, found: str, next_step: str) -> None:
+        """Name the change, what is wrong with its folder and the way out."""
+        self.change = change
+        super().__init__(f"{change}: {found}", next_step=next_step)
+
+
+class UnknownName(RunbookError):
+    """A change, step, check or remedy was asked for that is not there."""
+
+    def __init__(self, *, kind: str, name: str, known: Sequence[str]) -> None:
+        """Name the kind of thing, the name asked for and the names that exist."""
+        self.kind, self.name, self.known = kind, name, tuple(known)
+        super().__init__(
+            f"no {kind} named {name!r}",
+            next_step=f"choose one of: {', '.join(known) if known else 'none exist yet'}",
+        )
+
+
+class NoTarget(RunbookError):
+    """A command that changes a database was not told which."""
+
+    def __init__(self) -> None:
+        """Say how a target is named."""
+        super().__init__(
+            "no target is named, and nothing here defaults to a live one",
+            next_step="set PGRUNBOOK_TARGET to a connection string or service=NAME,"
+            " or use `pgrunbook rehearse CHANGE`, which brings its own server",
+        )
+
+
+class BadTarget(RunbookError):
+    """PGRUNBOOK_TARGET is not a connection string; its text is not repeated, it may hold a password."""
+
+    def __init__(self) -> None:
+        """Say which forms are understood."""
+        super().__init__(
+            "PGRUNBOOK_TARGET is not a connection string that libpq understands",
+            next_step="write it as `host=... dbname=... user=...`, as `postgresql://...`, or as `service=NAME`",
+        )
+
+
+class CannotConnect(RunbookError):
+    """The server did not let us in."""
+
+    def __init__(self, *, where: str, reason: str, next_step: str) -> None:
+        """Name the place (without a password), the server's reason and the way out."""
+        self.where, self.reason = where, reason
+        super().__init__(f"cannot connect to {where}", details=[reason], next_step=next_step)
+
+
+class NotPrimary(RunbookError):
+    """The target is a standby."""
+
+    def __init__(self, *, where: str) -> None:
+        """Name the server."""
+        super().__init__(
+            f"{where} is a standby: it is in recovery and takes no changes",
+            next_step="point PGRUNBOOK_TARGET at the primary, for example with target_session_attrs=read-write",
+        )
+
+
+class LedgerRefused(RunbookError):
+    """The ledger's schema cannot be made or written."""
+
+    def __init__(self, *, where: str, user: str, reason: str) -> None:
+        """Name the place, the role and the server's reason."""
+        super().__init__(
+            f"role {user!r} cannot keep the ledger (schema pgrunbook) in {where}",
+            details=[reason],
+            next_step=f"let an administrator run: CREATE SCHEMA pgrunbook AUTHORIZATION {quoted(user)}",
+        )
+
+
+class RunnerBusy(RunbookError):
+    """Another runner works on this database."""
+
+    exit_code = REFUSED
+
+    def __init__(self, *, where: str, holder: str, since: str) -> None:
+        """Name the database, the session that holds the runner lock and since when."""
+        self.holder, self.since = holder, since
+        super().__init__(
+            f"another runner is at work in {where}",
+            details=[f"{holder}, connected since {since}"],
+            next_step="wait until it ends, or ask its operator to cancel it; nothing was run",
+        )
+
+
+class PreflightFailed(RunbookError):
+    """The board says NO-GO."""
+
+    exit_code = REFUSED
+
+    def __init__(
+        self, *, change: str, failed: Sequence[tuple[str, str, int]], checks: int, remedies: Sequence[str]
+    ):
+        """Take the failed checks as (label, title, rows) and the names of the remedies that would help."""
+        self.change, self.failed = change, tuple(failed)
+        details = [f"{label}: {title} ({_count(rows, 'row')})" for label, title, rows in failed]
+        offered = ", ".join(f'runbook.remedy("{name}")' for name in remedies)
+        super().__init__(
+            f"{change} is NO-GO: {len(failed)} of {_count(checks, 'check')} found rows",
+            details=details,
+            next_step=f"look at the rows of these checks, then {offered + ' or ' if offered else ''}"
+            "repair them by hand, and run preflight again; nothing was changed",
+        )
+
+
+class PreflightMissing(RunbookError):
+    """A step was asked for before the audit."""
+
+    exit_code = REFUSED
+
+    def __init__(self, *, change: str) -> None:
+        """Name the change."""
+        super().__init__(
+            f"{change} was not audited in this run", next_step="run preflight first; nothing was changed"
+        )
+
+
+class GateClosed(RunbookError):
+    """A step was asked for without a recorded GO."""
+
+    exit_code = REFUSED
+
+    def __init__(self, *, step: str, reason: str) -> None:
+        """Name the step and why its gate is closed."""
+        self.step, self.reason = step, reason
+        super().__init__(
+            f"the gate of {step} is closed: {reason}",
+            next_step=f'approve it with runbook.gate("{step[:4].rstrip("_")}") in the notebook, or'
+            " --approve-all --reason TEXT on the command line; nothing was changed",
+        )
+
+
+class StepOutOfOrder(RunbookError):
+    """A step was asked for before the one it stands on."""
+
+    exit_code = REFUSED
+
+    def __init__(self, *, step: str, first: str, status: str) -> None:
+        """Name the step, the step that has to come first and what the ledger says of that one."""
+        self.step, self.first = step, first
+        super().__init__(
+            f"{step} cannot run yet: {first} before it is {status}",
+            next_step=f"apply {first} first; nothing was changed",
+        )
+
+
+class RequirementMissing(RunbookError):
+    """A change that this one stands on is not applied."""
+
+    exit_code = REFUSED
+
+    def __init__(self, *, change: str, missing: Sequence[str]) -> None:
+        """Name the change and what it requires that is not there."""
+        self.change, self.missing = change, tuple(missing)
+        super().__init__(
+            f"{change} requires {', '.join(missing)}, not applied here",
+            next_step=f"apply {missing[0]} first; nothing was changed",
+        )
+
+
+class ScriptChanged(RunbookError):
+    """A file was edited after it ran."""
+
+    def __init__(self, *, file: str, ran_at: str, was: str, now: str) -> None:
+        """Name the file, when it ran (UTC), and both SHA-256 hashes."""
+        self.file, self.was, self.now = file, was, now
+        super().__init__(
+            f"{file} was edited after it ran at {ran_at}",
+            details=[f"ran with {was}", f"is now   {now}"],
+            next_step="restore the file, or roll the step back and apply the new text",
+        )
+
+
+class StepFailed(RunbookError):
+    """A step did not come to its end; it left nothing behind."""
+
+    def __init__(
+        self, *, step: str, reason: str, details: Sequence[str] = (), left: str, next_step: str
+    ) -> None:
+        """Name the step, the reason, and what is left behind."""
+        self.step, self.reason, self.left = step, reason, left
+        super().__init__(f"{step} failed: {reason}", details=[*details, left], next_step=next_step)
+
+
+class StepCancelled(RunbookError):
+    """The operator stopped a step; it left nothing behind."""
+
+    def __init__(self, *, step: str, left: str) -> None:
+        """Name the step and what is left behind."""
+        self.step, self.left = step, left
+        super().__init__(f"{step} was cancelled", details=[left], next_step="apply the step again to resume")
+
+
+class LockNotTaken(RunbookError):
+    """Every attempt to take the locks of a step ran out."""
+
+    def __init__(self, *, locks: str, attempts: int, seconds: float, blockers: Sequence[str]) -> None:
+        """Name the locks, the attempts and seconds spent, and who was in the way last."""
+        self.attempts, self.blockers = attempts, tuple(blockers)
+        super().__init__(
+            f"could not take {locks} in {_count(attempts, 'attempt')} over {seconds:.1f} s; nobody was kept waiting",
+            details=[f"in the way: {blocker}" for blocker in blockers],
+            next_step="wait for these sessions to end or end them, then apply the step again",
+        )
+
+
+class CheckFailed(RunbookError):
+    """A check could not be run at all."""
+
+    def __init__(self, *, label: str, reason: str) -> None:
+        """Name the check and the server's reason."""
+        self.label, self.reason = label, reason
+        super().__init__(
+            f"{label} could not be run: {reason}", next_step="mend the query or the privilege, run again"
+        )
+
+
+class RemedyFailed(RunbookError):
+    """A remedy was refused or failed; its batch was rolled back."""
+
+    def __init__(self, *, remedy: str, reason: str, details: Sequence[str] = (), next_step: str) -> None:
+        """Name the remedy and the reason."""
+        self.remedy, self.reason = remedy, reason
+        super().__init__(f"remedy {remedy}: {reason}", details=details, next_step=next_step)
+
+
+class ChainBroken(RunbookError):
+    """The ledger's events were altered."""
+
+    def __init__(self, *, event: int, found: str) -> None:
+        """Name the first event that does not fit."""
+        self.event = event
+        super().__init__(
+            f"the ledger's chain is broken at event {event}: {found}",
+            next_step="compare with the HTML record of that run; do not trust the ledger from this event on",
+        )
+
+
+class OtherCluster(RunbookError):
+    """The ledger was written on another cluster than the one behind this name."""
+
+    exit_code = REFUSED
+
+    def __init__(self, *, change: str, was: str, now: str) -> None:
+        """Name the change and both clusters (system identifier, timeline)."""
+        super().__init__(
+            f"the unfinished run of {change} was started on another server",
+            details=[f"started on {was}", f"this is    {now}"],
+            next_step="point PGRUNBOOK_TARGET at the server of that run, or roll back the unfinished step here",
+        )
+
+
+def quoted(name: str) -> str:
+    """Return an SQL identifier in double quotes.
+
+    >>> quoted('x"; DROP TABLE y')
+    '"x""; DROP TABLE y"'
+    """
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+class ServerWouldNotStart(RunbookError):
+    """The embedded PostgreSQL cannot be brought up."""
+
+    def __init__(
+        self, *, major: int, folder: str, found: str, log: Sequence[str] = (), next_step: str
+    ) -> None:
+        """Name the server, what is wrong, the last lines of its log and the way out."""
+        self.major, self.folder = major, folder
+        super().__init__(
+            f"the embedded PostgreSQL {major} in {folder} would not start: {found}",
+            details=log,
+            next_step=next_step,
+        )
+
+
+class BadDatabaseName(RunbookError):
+    """A name cannot be given to a rehearsal database."""
+
+    def __init__(self, *, name: str, found: str) -> None:
+        """Name the database and what is wrong with its name."""
+        self.name = name
+        super().__init__(
+            f"{name!r} cannot name a rehearsal database: {found}",
+            next_step="choose 1 to 63 bytes that no database of the server itself has",
+        )
+
+
+class RehearsalFailed(RunbookError):
+    """The change did not run on a clone of the target's schema."""
+
+    def __init__(self, *, file: str, reason: str) -> None:
+        """Name the file or program and what it said."""
+        self.file, self.reason = file, reason
+        super().__init__(
+            f"rehearsal: {file}: {reason}",
+            next_step="mend the file, or the clone's cause; the target was not touched",
+        )
+
+
+class SampleFailed(RunbookError):
+    """A sample file of a change does not load."""
+
+    def __init__(self, *, file: str, reason: str) -> None:
+        """Name the file and the server's reason."""
+        self.file, self.reason = file, reason
+        super().__init__(f"{file} does not load: {reason}", next_step="mend the file, then rehearse again")
+
+
+class NothingToTest(RunbookError):
+    """The suite was asked for tests that are not there."""
+
+    def __init__(self, *, found: str, next_step: str) -> None:
+        """Say what is not there and what can be run instead."""
+        super().__init__(found, next_step=next_step)

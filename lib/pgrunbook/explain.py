@@ -1,0 +1,106 @@
+"""What a query costs: EXPLAIN (ANALYZE, BUFFERS) many times, read as JSON."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from pgrunbook.change import Script
+from pgrunbook.errors import CheckFailed
+from pgrunbook.header import Expectation
+from pgrunbook.session import Connection
+
+__all__ = ["Timing", "measure", "misses"]
+
+RUNS = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """One query measured: execution times in milliseconds, and its plan (the last run's)."""
+
+    name: str
+    title: str
+    runs_ms: tuple[float, ...]
+    rows: int
+    nodes: tuple[str, ...]
+    indexes: tuple[str, ...]
+    shared_hit: int
+    shared_read: int
+
+    @property
+    def median_ms(self) -> float:
+        """Return the median execution time in milliseconds."""
+        return statistics.median(self.runs_ms)
+
+
+def measure(conn: Connection, script: Script, *, runs: int = RUNS, timeout_ms: int = 10_000) -> Timing:
+    """Return the cost of a timing file's query, from `runs` executions in one rolled-back transaction.
+
+    The transaction is read-only and each run stands under a statement timeout, so that a slow query
+    cannot hurt a live server (PostgreSQL manual, EXPLAIN). Raises CheckFailed with the server's reason.
+    """
+    explain = b"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + script.statements[0].text.encode()
+    times: list[float] = []
+    plan: dict[str, Any] = {}
+    try:
+        with conn.transaction(force_rollback=True):
+            conn.execute("SET TRANSACTION READ ONLY")
+            conn.execute(f"SET LOCAL statement_timeout = {int(timeout_ms)}")
+            for _ in range(runs):
+                row = conn.execute(explain).fetchone()
+                assert row is not None
+                result = next(iter(row.values()))[0]
+                times.append(float(result["Execution Time"]))
+                plan = result["Plan"]
+    except psycopg.Error as error:
+        raise CheckFailed(label=script.label, reason=str(error).splitlines()[0]) from error
+    nodes = tuple(_describe(node) for node in _walk(plan))
+    return Timing(
+        name=script.name,
+        title=script.header.title,
+        runs_ms=tuple(times),
+        rows=int(plan["Actual Rows"]),
+        nodes=nodes,
+        indexes=tuple(dict.fromkeys(node["Index Name"] for node in _walk(plan) if "Index Name" in node)),
+        shared_hit=int(plan.get("Shared Hit Blocks", 0)),
+        shared_read=int(plan.get("Shared Read Blocks", 0)),
+    )
+
+
+def misses(timing: Timing, expect: Expectation | None) -> list[str]:
+    """Return what a timing does not hold of its expectation, one sentence each; empty when all holds."""
+    if expect is None:
+        return []
+    found = []
+    if expect.index is not None and expect.index not in timing.indexes:
+        used = ", ".join(timing.indexes) or "no index"
+        found.append(f"expected index {expect.index}, the plan uses {used} ({timing.nodes[0]})")
+    if expect.median_below_ms is not None and timing.median_ms >= expect.median_below_ms:
+        found.append(
+            f"expected a median below {expect.median_below_ms:g} ms, found {timing.median_ms:.3f} ms"
+        )
+    if expect.rows is not None and timing.rows != expect.rows:
+        found.append(f"expected {expect.rows} rows, found {timing.rows}")
+    return found
+
+
+def _walk(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield node
+    for child in node.get("Plans", []):
+        yield from _walk(child)
+
+
+def _describe(node: dict[str, Any]) -> str:
+    """Return a plan node in the words of EXPLAIN's text form.
+
+    >>> _describe({"Node Type": "Index Scan", "Index Name": "i", "Relation Name": "t"})
+    'Index Scan using i on t'
+    """
+    using = f" using {node['Index Name']}" if "Index Name" in node else ""
+    on = f" on {node['Relation Name']}" if "Relation Name" in node else ""
+    return f"{node['Node Type']}{using}{on}"

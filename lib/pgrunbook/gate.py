@@ -1,0 +1,83 @@
+"""Gates: recorded decisions that let a step start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from pgrunbook.errors import GateClosed
+from pgrunbook.target import Kind
+
+__all__ = ["Decision", "Gates", "Policy"]
+
+
+class Policy(Enum):
+    """What happens at a gate when nobody is there to ask."""
+
+    CLOSED = "closed"
+    """Stays closed: what a live target without a person gets."""
+    REHEARSAL = "rehearsal"
+    """Opens, and says that a rehearsal approved itself."""
+    APPROVE_ALL = "approve all"
+    """Opens with the reason that the operator gave on the command line."""
+
+    @classmethod
+    def of(cls, kind: Kind, *, approve_all: bool = False) -> Policy:
+        """Return the policy that a kind of target gets."""
+        if kind is Kind.REHEARSAL:
+            return cls.REHEARSAL
+        return cls.APPROVE_ALL if approve_all else cls.CLOSED
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Who let a step start, or not, and why; valid for one run and one text of the script."""
+
+    step: str
+    go: bool
+    who: str
+    reason: str
+    how: str
+    script_sha256: str
+
+    @property
+    def facts(self) -> Mapping[str, object]:
+        """Return the decision for the ledger."""
+        return {"go": self.go, "reason": self.reason, "how": self.how, "script_sha256": self.script_sha256}
+
+
+@dataclass(slots=True)
+class Gates:
+    """The decisions of one run; every question fails closed."""
+
+    approvals_needed: int = 1
+    decisions: dict[str, list[Decision]] = field(default_factory=dict)
+
+    def record(self, decision: Decision) -> None:
+        """Add a decision; a NO-GO takes back every GO for that step."""
+        if decision.go:
+            self.decisions.setdefault(decision.step, []).append(decision)
+        else:
+            self.decisions[decision.step] = [decision]
+
+    def require(self, step: str, script_sha256: str) -> Decision:
+        """Return the decision that opened a step's gate.
+
+        Raises GateClosed when nobody decided, somebody said no, fewer people approved than the run
+        asks for, or the script was edited after it was approved.
+        """
+        decided = self.decisions.get(step, [])
+        if not decided:
+            raise GateClosed(step=step, reason="nobody approved it in this run")
+        if not decided[-1].go:
+            raise GateClosed(step=step, reason=f"{decided[-1].who} said NO-GO ({decided[-1].reason})")
+        if decided[-1].script_sha256 != script_sha256:
+            raise GateClosed(step=step, reason="the script was edited after it was approved")
+        people = {decision.who for decision in decided if decision.script_sha256 == script_sha256}
+        if len(people) < self.approvals_needed and decided[-1].how != Policy.REHEARSAL.value:
+            raise GateClosed(
+                step=step,
+                reason=f"{len(people)} of {self.approvals_needed} people approved it ({', '.join(sorted(people))})",
+            )
+        return decided[-1]

@@ -1,0 +1,167 @@
+"""What a run did, told from its events alone: the facts behind a record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+__all__ = ["summarise"]
+
+Event = Mapping[str, Any]
+
+
+def summarise(run_id: str, events: Sequence[Event], *, chain: str) -> dict[str, Any]:
+    """Return the facts of one run as the record's summary wants them.
+
+    `events` come from the ledger, or from the journal where the ledger was never reached; each holds at,
+    kind, step, actor and detail, those of the ledger a hash too.
+    """
+    opened = _last(events, "run opened")
+    finished = _last(events, "run finished")
+    steps = [
+        _step(event) for event in events if event["kind"] in ("apply done", "apply failed", "apply cancelled")
+    ]
+    outcome = str(finished.get("outcome") or _outcome(events))
+    return {
+        "run_id": run_id,
+        "change": opened.get("change", ""),
+        "title": opened.get("title", ""),
+        "outcome": outcome,
+        "good": outcome in ("done", "rolled back"),
+        "target": opened.get("target", ""),
+        "target_kind": opened.get("target_kind", ""),
+        "operator": opened.get("operator", ""),
+        "server": opened.get("server", ""),
+        "started": _at(events[0]) if events else "",
+        "finished": _at(events[-1]) if events else "",
+        "stall_budget_ms": float(opened.get("stall_budget_ms", 0)),
+        "worst_stall_ms": max((float(e["detail"].get("worst_stall_ms", 0)) for e in events), default=0.0),
+        "approvals": tuple(_approval(event) for event in events if event["kind"] == "gate"),
+        "checks": tuple(_checks(events, "preflight")),
+        "steps": tuple(steps),
+        "remedies": tuple(_remedy(event) for event in events if event["kind"].startswith("remedy ")),
+        "verification": tuple(_checks(events, "verified")),
+        "rollbacks": tuple(_step(event) for event in events if event["kind"].startswith("rollback done")),
+        "rehearsal": tuple(_rehearsal(events)),
+        "scripts": tuple(
+            {"file": file, "sha256": sha256} for file, sha256 in sorted(opened.get("scripts", {}).items())
+        ),
+        "events": tuple(_event(event) for event in events),
+        "versions": tuple(
+            {"what": what, "version": version}
+            for what, version in (
+                ("server", opened.get("server", "")),
+                ("cluster", opened.get("cluster", "")),
+                ("pgrunbook", opened.get("version", "")),
+            )
+        ),
+        "chain": chain,
+    }
+
+
+def _outcome(events: Sequence[Event]) -> str:
+    """Return the words for a run that nobody finished."""
+    for event in reversed(events):
+        if event["kind"] in ("apply failed", "apply cancelled", "rollback failed"):
+            return f"{event['kind'].split()[1]} at {event['step']}"
+        if event["kind"] == "apply done":
+            return f"stopped after {event['step']}"
+        if event["kind"] == "preflight":
+            return "NO-GO" if event["detail"].get("verdict") == "NO-GO" else "stopped before the first step"
+    return "stopped before the audit"
+
+
+def _last(events: Iterable[Event], kind: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = {}
+    for event in events:
+        if event["kind"] == kind:
+            found = event["detail"]
+    return found
+
+
+def _at(event: Event) -> str:
+    return str(event["detail"].get("journal_at") or event["at"])
+
+
+def _approval(event: Event) -> dict[str, Any]:
+    detail = event["detail"]
+    return {
+        "at": _at(event),
+        "what": event["step"],
+        "decision": "GO" if detail.get("go") else "NO-GO",
+        "who": detail.get("who", event["actor"]),
+        "reason": detail.get("reason", ""),
+        "how": detail.get("how", ""),
+    }
+
+
+def _step(event: Event) -> dict[str, Any]:
+    detail = event["detail"]
+    return {
+        "at": _at(event),
+        "step": event["step"],
+        "outcome": event["kind"].split()[-1],
+        "note": detail.get("note", detail.get("reason", "")),
+        "seconds": detail.get("seconds", ""),
+        "locks held ms": detail.get("held_ms", ""),
+        "attempts": detail.get("attempts", ""),
+        "worst stall ms": detail.get("worst_stall_ms", ""),
+    }
+
+
+def _checks(events: Sequence[Event], kind: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "check": check["label"],
+            "title": check["title"],
+            "severity": check["severity"],
+            "rows": check["rows"],
+            "problem": check["problem"],
+        }
+        for check in _last(events, kind).get("checks", [])
+    ]
+
+
+def _remedy(event: Event) -> dict[str, Any]:
+    detail = event["detail"]
+    return {
+        "at": _at(event),
+        "remedy": detail.get("remedy", ""),
+        "what": event["kind"].removeprefix("remedy "),
+        "rows": detail.get("rows", ""),
+        "batches": detail.get("batches", ""),
+    }
+
+
+def _rehearsal(events: Sequence[Event]) -> list[dict[str, Any]]:
+    rehearsed = _last(events, "rehearsed")
+    rows = [
+        {
+            "file": row["file"],
+            "declared": "; ".join(row["declared"]) or "none",
+            "observed": "; ".join(row["observed"]) or "none",
+            "agree": "yes" if row["declared"] == row["observed"] else "NO",
+        }
+        for row in rehearsed.get("locks", [])
+    ]
+    if rehearsed:
+        left = rehearsed.get("not_restored", [])
+        rows.append(
+            {
+                "file": "all steps undone in reverse order",
+                "declared": "catalog as before each step",
+                "observed": "as before" if not left else "; ".join(left[:5]),
+                "agree": "yes" if not left else "NO",
+            }
+        )
+    return rows
+
+
+def _event(event: Event) -> dict[str, Any]:
+    return {
+        "at": _at(event),
+        "kind": event["kind"],
+        "step": event["step"],
+        "actor": event["actor"],
+        "hash": event.get("hash", "only in the journal"),
+    }

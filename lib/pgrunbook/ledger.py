@@ -1,0 +1,219 @@
+"""The ledger in the target: what ran, what it cost, who approved; the truth about every step."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from pgrunbook import session
+from pgrunbook.errors import ChainBroken, LedgerRefused, RunnerBusy
+from pgrunbook.session import Connection, ServerFacts
+from pgrunbook.target import Target
+
+__all__ = ["Chain", "Ledger", "Status", "StepRow"]
+
+# Our two advisory locks: (7239847, 1) one runner a database, (7239847, 2) one writer of events.
+_RUNNER_LOCK = (7239847, 1)
+_FOLDER = Path(__file__).parents[2] / "sql" / "ledger"
+
+
+class Status(Enum):
+    """What the ledger says of a step now."""
+
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    ROLLING_BACK = "rolling back"
+    ROLLED_BACK = "rolled back"
+    NOT_RUN = "not run"
+
+
+@dataclass(frozen=True, slots=True)
+class StepRow:
+    """One step as the ledger knows it; times are UTC texts."""
+
+    step: str
+    status: Status
+    script_sha256: str
+    run_id: str
+    started_at: str
+    finished_at: str | None
+    seconds: float | None
+    detail: Mapping[str, Any]
+    cluster: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """The state of the event chain after every hash was computed again."""
+
+    events: int
+    head: str
+
+    def __str__(self) -> str:
+        """Return the one sentence for boards and records."""
+        return f"unbroken, {self.events} events, head {self.head[:12]}"
+
+
+class Ledger:
+    """Reads and writes schema `pgrunbook` over one connection, which it does not own."""
+
+    def __init__(self, conn: Connection, target: Target) -> None:
+        """Keep the connection; nothing is read or written yet."""
+        self.conn = conn
+        self.target = target
+
+    @property
+    def exists(self) -> bool:
+        """Return whether the ledger is installed here."""
+        return session.value(self.conn, "SELECT to_regclass('pgrunbook.event') IS NOT NULL") is True
+
+    def install(self) -> None:
+        """Make or upgrade the ledger's schema; does nothing where it is current.
+
+        Raises LedgerRefused when the role may not.
+        """
+        files = sorted(_FOLDER.glob("[0-9][0-9][0-9]_*.sql"))
+        try:
+            with self.conn.transaction():
+                self.conn.execute("SELECT pg_advisory_xact_lock(%s, %s)", (_RUNNER_LOCK[0], 2))
+                installed = 0
+                if self.exists:
+                    installed = session.value(self.conn, "SELECT max(version) FROM pgrunbook.version")
+                for file in files:
+                    if int(file.name[:3]) > installed:
+                        self.conn.execute(file.read_bytes())
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise LedgerRefused(
+                where=self.target.where, user=self.conn.info.user, reason=str(error).splitlines()[0]
+            ) from None
+
+    def take_runner_lock(self) -> None:
+        """Become the only runner in this database, for as long as the connection lives.
+
+        Polls once and never waits: a session that waits for an advisory lock holds a snapshot and would
+        deadlock a concurrent index build of the holder. Raises RunnerBusy, naming the holder.
+        """
+        if session.value(self.conn, "SELECT pg_try_advisory_lock(%s, %s)", _RUNNER_LOCK):
+            return
+        holders = session.rows(self.conn, "runner_lock_holder")
+        holder = holders[0] if holders else {"pid": "?", "user": "?", "application_name": "?", "since": "?"}
+        raise RunnerBusy(
+            where=self.target.where,
+            holder=f"{holder['application_name']} (pid {holder['pid']}, role {holder['user']!r})",
+            since=str(holder["since"]),
+        )
+
+    def free_runner_lock(self) -> None:
+        """Let the next runner in."""
+        self.conn.execute("SELECT pg_advisory_unlock(%s, %s)", _RUNNER_LOCK)
+
+    def open_run(self, *, run_id: str, change: str, operator: str, version: str, facts: ServerFacts) -> None:
+        """Write the run's row; does nothing when it is there."""
+        self.conn.execute(
+            "INSERT INTO pgrunbook.run (run_id, change, operator, target_kind, library_version,"
+            " system_identifier, timeline) VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+            (
+                run_id,
+                change,
+                operator,
+                self.target.kind.value,
+                version,
+                facts.system_identifier,
+                facts.timeline,
+            ),
+        )
+
+    def finish_run(self, run_id: str, outcome: str) -> None:
+        """Write how a run ended."""
+        self.conn.execute(
+            "UPDATE pgrunbook.run SET finished_at = clock_timestamp(), outcome = %s WHERE run_id = %s",
+            (outcome, run_id),
+        )
+
+    def event(
+        self,
+        *,
+        run_id: str,
+        change: str,
+        kind: str,
+        actor: str,
+        step: str = "",
+        detail: Mapping[str, object] | None = None,
+    ) -> None:
+        """Append one event; the server gives it its number, time and hash."""
+        self.conn.execute(
+            "INSERT INTO pgrunbook.event (run_id, change, step, kind, actor, detail) VALUES (%s, %s, %s, %s, %s, %s)",
+            (run_id, change, step, kind, actor, Jsonb(dict(detail or {}))),
+        )
+
+    def mark(
+        self,
+        step: str,
+        status: Status,
+        *,
+        run_id: str,
+        change: str,
+        sha256: str,
+        seconds: float | None = None,
+        detail: Mapping[str, object] | None = None,
+    ) -> None:
+        """Write the state of a step; joins the transaction that is open on the connection, if any."""
+        ended = status not in (Status.RUNNING, Status.ROLLING_BACK)
+        cursor = self.conn.execute(
+            "INSERT INTO pgrunbook.step AS s (change, step, status, script_sha256, run_id, seconds, detail, finished_at)"
+            " VALUES (%(change)s, %(step)s, %(status)s, %(sha256)s, %(run_id)s, %(seconds)s, %(detail)s,"
+            " CASE WHEN %(ended)s THEN clock_timestamp() END)"
+            " ON CONFLICT (change, step) DO UPDATE SET status = excluded.status,"
+            " script_sha256 = excluded.script_sha256, run_id = excluded.run_id, seconds = excluded.seconds,"
+            " detail = excluded.detail, finished_at = excluded.finished_at,"
+            " started_at = CASE WHEN %(ended)s THEN s.started_at ELSE excluded.started_at END",
+            {
+                "change": change,
+                "step": step,
+                "status": status.value,
+                "sha256": sha256,
+                "run_id": run_id,
+                "seconds": seconds,
+                "detail": Jsonb(dict(detail or {})),
+                "ended": ended,
+            },
+        )
+        assert cursor.rowcount == 1, f"ledger wrote {cursor.rowcount} rows for {step}"
+
+    def steps(self, change: str) -> dict[str, StepRow]:
+        """Return the state of each step of a change that the ledger knows, by step name."""
+        if not self.exists:
+            return {}
+        found = session.rows(self.conn, "ledger_steps", {"change": change})
+        return {row["step"]: StepRow(**{**row, "status": Status(row["status"])}) for row in found}
+
+    def events(self, *, run_id: str | None = None, change: str | None = None) -> list[dict[str, Any]]:
+        """Return events in order, of one run or one change, times as UTC texts."""
+        if not self.exists:
+            return []
+        return session.rows(self.conn, "ledger_events", {"run_id": run_id, "change": change})
+
+    def check_chain(self) -> Chain:
+        """Return the chain's state after computing every hash again.
+
+        Raises ChainBroken naming the first event that does not fit.
+        """
+        previous, count = "0" * 64, 0
+        for row in session.rows(self.conn, "event_chain"):
+            count += 1
+            if row["id"] != count:
+                raise ChainBroken(event=count, found=f"the next event in the table is number {row['id']}")
+            if row["previous_hash"] != previous:
+                raise ChainBroken(event=count, found="it does not hold the hash of the one before")
+            if hashlib.sha256(row["text"].encode()).hexdigest() != row["hash"]:
+                raise ChainBroken(event=count, found="its contents do not give its hash")
+            previous = row["hash"]
+        return Chain(events=count, head=previous)

@@ -1,0 +1,136 @@
+"""Siblings that watch a step from a second connection."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Protocol, Self
+
+import psycopg
+
+from pgrunbook.observers.locks import Locks, Wait, worst_stall_ms
+from pgrunbook.observers.progress import BuildSample, Progress
+from pgrunbook.observers.size import Size, SizeChange
+from pgrunbook.session import Connection
+
+__all__ = ["Observation", "Observer", "Watch"]
+
+INTERVAL_S = 0.05
+
+
+class Observer(Protocol):
+    """What every observer does; a new one is a file here and an entry in `Watch`."""
+
+    def before(self, conn: Connection) -> None:
+        """Look once before the step."""
+
+    def sample(self, conn: Connection, at_ms: float) -> None:
+        """Look while the step runs."""
+
+    def after(self, conn: Connection) -> None:
+        """Look once after the step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What all observers saw of one step."""
+
+    samples: int = 0
+    waits: tuple[Wait, ...] = ()
+    builds: tuple[BuildSample, ...] = ()
+    sizes: tuple[SizeChange, ...] = ()
+    seconds: float = 0.0
+    problem: str = ""
+
+    @property
+    def worst_stall_ms(self) -> float:
+        """Return the longest that anybody was seen to wait behind us, in milliseconds."""
+        return worst_stall_ms(self.waits)
+
+
+@dataclass(slots=True)
+class Watch:
+    """Runs the observers in a thread over a connection of its own, from `with` to its end.
+
+    A step never fails because it could not be watched: the reason is in `Observation.problem`.
+    """
+
+    connect: Callable[[], Connection]
+    ours: int
+    tables: Sequence[str]
+    on_sample: Callable[[Observation], None] = lambda _observation: None
+    began: float = field(default_factory=time.perf_counter)
+    _conn: Connection | None = None
+    _thread: threading.Thread | None = None
+    _ended: threading.Event = field(default_factory=threading.Event)
+    _problem: str = ""
+    locks: Locks = field(init=False)
+    progress: Progress = field(init=False)
+    size: Size = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Make the observers."""
+        self.locks, self.progress, self.size = Locks(self.ours), Progress(self.ours), Size(self.tables)
+
+    @property
+    def observers(self) -> tuple[Observer, ...]:
+        """Return the list of all observers."""
+        return (self.locks, self.progress, self.size)
+
+    def __enter__(self) -> Self:
+        """Connect, look once, start the thread."""
+        try:
+            self._conn = self.connect()
+            for observer in self.observers:
+                observer.before(self._conn)
+        except Exception as error:
+            self._problem = str(error).splitlines()[0]
+            return self
+        self._thread = threading.Thread(target=self._loop, name="pgrunbook-watch", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop the thread, look once more, disconnect."""
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join()
+        if self._conn is None:
+            return
+        try:
+            if not self._problem:
+                for observer in self.observers:
+                    observer.after(self._conn)
+        except psycopg.Error as failure:
+            self._problem = str(failure).splitlines()[0]
+        finally:
+            self._conn.close()
+
+    @property
+    def observation(self) -> Observation:
+        """Return what was seen so far."""
+        return Observation(
+            samples=self.locks.samples,
+            waits=tuple(self.locks.waits),
+            builds=tuple(self.progress.builds),
+            sizes=tuple(self.size.changes),
+            seconds=time.perf_counter() - self.began,
+            problem=self._problem,
+        )
+
+    def _loop(self) -> None:
+        assert self._conn is not None
+        while not self._ended.wait(INTERVAL_S):
+            try:
+                at_ms = (time.perf_counter() - self.began) * 1000
+                for observer in self.observers:
+                    observer.sample(self._conn, at_ms)
+            except psycopg.Error as error:
+                self._problem = str(error).splitlines()[0]
+                return
+            self.on_sample(self.observation)

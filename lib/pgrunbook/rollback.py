@@ -1,0 +1,78 @@
+"""Rolling back: applied steps undone in reverse order, each part of the way recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pgrunbook import concurrent, standing
+from pgrunbook.apply import in_place
+from pgrunbook.binding import Binding
+from pgrunbook.change import Change, Step
+from pgrunbook.ledger import Status
+from pgrunbook.standing import Standing
+from pgrunbook.step import Job, Outcome
+
+__all__ = ["roll_back"]
+
+
+def roll_back(binding: Binding, change: Change, *, keep: str | None) -> list[Outcome]:
+    """Undo steps from the last one down to but not including `keep`; all of them without it.
+
+    Raises OtherCluster, StepFailed, StepCancelled, LockNotTaken; what was undone before stays undone, and
+    the next call goes on from there.
+    """
+    undone: list[Outcome] = []
+    for chosen in reversed(change.steps):
+        if chosen.name == keep:
+            break
+        rows = binding.ledger.steps(change.name)
+        found = standing.of(chosen, rows, binding.facts.cluster, backwards=True)
+        if found is Standing.NOT_RUN:
+            continue
+        if found is Standing.UNFINISHED and not in_place(binding, chosen):
+            _forget(binding, chosen)
+            continue
+        undone.extend(_undo(binding, chosen, rows[chosen.name].detail))
+    return undone
+
+
+def _undo(binding: Binding, chosen: Step, detail: Mapping[str, Any]) -> list[Outcome]:
+    outcomes = []
+    finished = detail.get("part") if detail.get("part_done") else None
+    labels = [script.label for script in chosen.rollback]
+    first = labels.index(finished) + 1 if finished in labels else 0
+    for number, script in enumerate(chosen.rollback[first:], start=first + 1):
+        last = number == len(chosen.rollback)
+        outcomes.append(
+            binding.perform(
+                Job(
+                    change=binding.change,
+                    step=chosen.name,
+                    script=script,
+                    sha256=chosen.migrate.sha256,
+                    proof=None,
+                    starts_as=Status.ROLLING_BACK,
+                    ends_as=Status.ROLLED_BACK if last else Status.ROLLING_BACK,
+                    kind="rollback",
+                    part=script.label,
+                    resumed=detail.get("part") == script.label,
+                )
+            )
+        )
+    return outcomes
+
+
+def _forget(binding: Binding, chosen: Step) -> None:
+    index = concurrent.index_name(chosen.migrate.statements[0])
+    if index is not None and not chosen.migrate.header.in_transaction:
+        concurrent.clear_invalid(binding.work, index, checkpoint=binding.checkpoint)
+    with binding.control.transaction():
+        binding.ledger.mark(
+            chosen.name, Status.ROLLED_BACK, run_id=binding.run_id, change=binding.change,
+            sha256=chosen.migrate.sha256, detail={"note": "was not finished, nothing to undo"},
+        )  # fmt: skip
+        binding.ledger.event(
+            run_id=binding.run_id, change=binding.change, step=chosen.name, kind="rollback done",
+            actor=binding.operator, detail={"note": "was not finished, nothing to undo"},
+        )  # fmt: skip

@@ -1,0 +1,304 @@
+"""The runbook as a notebook uses it: each call is one part of a run and returns a view of it."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import functools
+import os
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import pandas as pd
+import psycopg
+import sqlalchemy
+from psycopg.rows import tuple_row
+
+from pgrunbook import change as changes
+from pgrunbook import kernel, samples, server, session, target
+from pgrunbook.errors import GateClosed, RunbookError, StepCancelled
+from pgrunbook.gate import Policy
+from pgrunbook.record import records_folder, write_record
+from pgrunbook.run import ROLLBACK, Run
+from pgrunbook.server import Server
+from pgrunbook.step import Budgets, Cancelled, Outcome
+from pgrunbook.target import Kind
+from pgrunbook.traffic import Traffic
+from pgrunbook.views import boards
+from pgrunbook.views.view import View
+from pgrunbook.views.widgets import GatePanel, StepPanel
+
+__all__ = ["Runbook"]
+
+T = TypeVar("T")
+POLL_S = 0.1
+
+
+class Runbook:
+    """One run of a change, for a notebook: `Runbook.open("010_class_code")`.
+
+    Without PGRUNBOOK_TARGET it is a rehearsal: the embedded server with the change's samples, obstacles
+    planted. Every rule (gates, order, NO-GO) is kept by the library, not by the order of cells.
+    """
+
+    def __init__(self, run: Run, embedded: Callable[[], Server]) -> None:
+        """Show a run; `open` is the way to make one."""
+        self.run = run
+        self._embedded = embedded
+        self.shown: list[tuple[str, View]] = []
+
+    @classmethod
+    def open(
+        cls,
+        change: str,
+        *,
+        stall_budget_ms: int = 100,
+        hold_budget_ms: int = 500,
+        approvals: int = 1,
+        planted: list[str] | None = None,
+    ) -> Runbook:
+        """Return the runbook of a change, bound to the target that the environment names.
+
+        `planted` chooses the obstacles of a rehearsal by the names of their checks. Raises BadChange,
+        BadTarget, CannotConnect, NotPrimary, ServerWouldNotStart.
+        """
+        chosen = changes.load(change, root=changes.root_from(os.environ))
+        embedded = functools.cache(lambda: server.start(int(os.environ.get("PGRUNBOOK_POSTGRES", "18"))))
+        if os.environ.get("PGRUNBOOK_TARGET", "").strip():
+            bound = target.from_environment(os.environ)
+        else:
+            samples.sweep(embedded())
+            bound = samples.make(embedded(), chosen, planted=planted)
+        run = Run(
+            chosen,
+            bound,
+            records_folder(),
+            Policy.of(bound.kind),
+            approvals_needed=approvals,
+            budgets=Budgets(stall_ms=stall_budget_ms, hold_ms=hold_budget_ms),
+            still_here=kernel.still_here,
+            run_id=os.environ.get("PGRUNBOOK_RUN", ""),
+        )
+        runbook = cls(run, embedded)
+        atexit.register(runbook.close)
+        return runbook
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> object:
+        view = boards.binding(
+            self.run.change, self.run.target, self.run.facts, self.run.run_id, self.run.operator
+        )
+        return view._repr_mimebundle_()
+
+    def close(self) -> None:
+        """End the connections; a rehearsal's database goes too."""
+        self.run.close()
+        if self.run.target.kind is Kind.REHEARSAL:
+            with contextlib.suppress(Exception):
+                samples.remove(self._embedded(), self.run.target)
+
+    # -- looking ---------------------------------------------------------------------------------
+
+    def preflight(self) -> View:
+        """Return the board: GO or NO-GO, with the rows that stand in the way."""
+        return self._shown("Preflight", boards.audit(self.run.preflight()))
+
+    def preview(self, remedy: str) -> View:
+        """Return what a remedy would do, row by row, tried and taken back."""
+        return self._shown(f"Remedy {remedy}, preview", boards.preview(self.run.preview_remedy(remedy)))
+
+    def sql(self, step: str) -> View:
+        """Return the text of a step as it will be sent to the server."""
+        return boards.script(self.run.change.step(step).migrate)
+
+    def status(self) -> View:
+        """Return what the ledger says of each step."""
+        return self._shown("Status", boards.status(self.run.status(), self.run.change.name))
+
+    def verify(self) -> View:
+        """Return whether the promise of each applied step holds now."""
+        return self._shown("Verification", boards.verification(self.run.verify()))
+
+    def time_before(self) -> View:
+        """Return the cost of the change's queries before it."""
+        timed = self.run.time_queries(after=False)
+        return self._shown("Queries before", boards.timings(timed, (), self.run.change))
+
+    def time_after(self) -> View:
+        """Return the cost of the change's queries before and after it."""
+        timed = self.run.time_queries(after=True)
+        return self._shown(
+            "Queries before and after", boards.timings(self.run.timed_before, timed, self.run.change)
+        )
+
+    def lock_waits(self) -> View:
+        """Return who waited for whom while the steps ran."""
+        return self._shown("Lock waits", boards.locks(self.run.outcomes, self.run.budgets.stall_ms))
+
+    def read(self, query: str) -> pd.DataFrame:
+        """Return what a SELECT finds in the target, read-only, as a table."""
+        engine = sqlalchemy.create_engine(
+            "postgresql+psycopg://", creator=self._reader, poolclass=sqlalchemy.NullPool
+        )
+        with engine.connect().execution_options(postgresql_readonly=True) as connection:
+            return pd.read_sql(sqlalchemy.text(query), connection)
+
+    # -- acting ----------------------------------------------------------------------------------
+
+    async def gate(self, name: str) -> View:
+        """Ask the operator for GO on a step, a remedy or "rollback"; where nobody is there, the policy decides.
+
+        Raises GateClosed when the answer is no, PreflightFailed when the board does not say GO. For the
+        rollback a no is an ordinary answer: the change stays.
+        """
+        attended = kernel.attended() and self.run.policy is not Policy.REHEARSAL
+        try:
+            if not attended:
+                return self._shown(f"Gate {name}", boards.decision(self.run.decide_by_policy(name)))
+            return self._shown(f"Gate {name}", await self._ask(name))
+        except GateClosed:
+            if name == ROLLBACK:
+                return View("gate rollback: closed, the change stays")
+            raise
+
+    async def rehearse(self) -> View:
+        """Run the whole change on a clone of the target's schema and show the locks it took."""
+        done = await self._in_thread(lambda: self.run.rehearse(self._embedded()))
+        return self._shown("Rehearsal", boards.rehearsal(done))
+
+    async def remedy(self, name: str) -> View:
+        """Run a remedy whose gate is open, batch by batch."""
+        return self._shown(
+            f"Remedy {name}", boards.repaired(await self._in_thread(lambda: self.run.apply_remedy(name)))
+        )
+
+    async def undo(self, name: str) -> View:
+        """Give back what a remedy replaced."""
+        return self._shown(
+            f"Remedy {name}, undone", boards.undone(await self._in_thread(lambda: self.run.undo_remedy(name)))
+        )
+
+    async def apply(self, step: str) -> View:
+        """Apply one step whose gate is open; run the cell again to resume after anything."""
+        chosen = self.run.change.step(step)
+        done = await self._live(
+            f"{chosen.number} {chosen.migrate.header.title}", lambda: [self.run.apply(step)]
+        )
+        return self._shown(chosen.name, boards.outcomes(done, self.run.change))
+
+    async def roll_back(self, to: str | None = None) -> View:
+        """Undo steps down to but not including `to`, where the gate "rollback" is open; else say that it is not."""
+        try:
+            self.run.gates.require(ROLLBACK, "")
+        except GateClosed:
+            return self._shown("Roll back", View("nothing rolled back: the gate is closed, the change stays"))
+        done = await self._live("roll back", lambda: self.run.roll_back(to))
+        return self._shown("Roll back", boards.outcomes(done, self.run.change))
+
+    def record(self) -> View:
+        """Write the HTML record of this run; where it lies is shown to whoever is there."""
+        status = self.run.status()
+        done = sum(row["status"] == "done" for row in status)
+        words = (
+            "done"
+            if done == len(status)
+            else "rolled back"
+            if done == 0 and self.run.outcomes
+            else f"{done} of {len(status)} steps done"
+        )
+        self.run.finish(words)
+        path = write_record(self.run, self.shown)
+        chain = self.run.check_chain()
+        told = f": {path}" if kernel.attended() else ""
+        return View(
+            f"record written, event chain {'unbroken' if chain else 'not begun'}{told}",
+            facts={"file": path.name, "run": self.run.run_id, "chain": str(chain)},
+        )
+
+    # -- how -------------------------------------------------------------------------------------
+
+    def _shown(self, heading: str, view: View) -> View:
+        self.shown.append((heading, view))
+        return view
+
+    async def _ask(self, name: str) -> View:
+        self.run.require_ready(name)
+        panel = GatePanel(name, f"{self.run.change.name} on {self.run.target.where}: may {name} run?")
+        panel.show()
+        try:
+            while not panel.answer.given:
+                await asyncio.sleep(POLL_S)
+        finally:
+            panel.close()
+        answer = panel.answer
+        made = self.run.decide(
+            name,
+            go=answer.go,
+            who=self.run.operator,
+            reason=answer.reason or "no reason given",
+            how="typed in the notebook",
+        )
+        if not made.go:
+            raise GateClosed(step=made.step, reason=f"{made.who} said NO-GO ({made.reason})")
+        return boards.decision(made)
+
+    async def _live(self, name: str, work: Callable[[], list[Outcome]]) -> list[Outcome]:
+        """Do the work in a thread, with the sample traffic in a rehearsal and a panel where somebody watches."""
+        panel = StepPanel(name) if kernel.attended() else None
+        began = time.perf_counter()
+        lines: list[str] = []
+        binding = self.run.binding
+        binding.on_wait = lambda blockers, _attempt: lines.__setitem__(
+            slice(None), [f"waits: {one}" for one in blockers[:5]]
+        )
+        if panel:
+            panel.show()
+        try:
+            with self._traffic():
+                return await self._in_thread(work, lambda: _frame(panel, began, lines, self.run.cancel))
+        finally:
+            if panel:
+                panel.close()
+
+    def _reader(self) -> psycopg.Connection[Any]:
+        # SQLAlchemy asks for plain tuples and begins its own transactions.
+        conn = session.connect(self.run.target, purpose="read")
+        conn.autocommit = False
+        plain: psycopg.Connection[Any] = conn
+        plain.row_factory = tuple_row
+        return plain
+
+    def _traffic(self) -> contextlib.AbstractContextManager[Any]:
+        files = self.run.change.traffic
+        if self.run.target.kind is not Kind.REHEARSAL or not files:
+            return contextlib.nullcontext()
+        return Traffic(files, lambda: session.connect(self.run.target, purpose="traffic"))
+
+    async def _in_thread(self, work: Callable[[], T], frame: Callable[[], None] = lambda: None) -> T:
+        """Await work in a thread; the notebook's stop button cancels it on the server and waits for its clean end."""
+        task = asyncio.ensure_future(asyncio.to_thread(work))
+        try:
+            while not task.done():
+                frame()
+                await asyncio.wait({task}, timeout=POLL_S)
+        except asyncio.CancelledError:
+            self.run.cancel()
+            await asyncio.wait({task})
+            with contextlib.suppress(Cancelled, RunbookError):
+                task.result()
+            raise StepCancelled(
+                step="the call", left="the server was asked to stop, and did; see runbook.status()"
+            ) from None
+        try:
+            return task.result()
+        except Cancelled:
+            raise StepCancelled(step="the step", left="nothing was left behind") from None
+
+
+def _frame(panel: StepPanel | None, began: float, lines: list[str], cancel: Callable[[], None]) -> None:
+    if panel is None:
+        return
+    panel.update(time.perf_counter() - began, lines)
+    if panel.cancelled:
+        cancel()

@@ -1,0 +1,183 @@
+"""The suite: everything the project checks about itself, lane by lane, as `pgrunbook test` runs it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pgrunbook import errors
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+LANE_SECONDS: Final = 900
+CELL_SECONDS: Final = 120
+# The operator's other PG* and PGRUNBOOK_* variables name servers; a test must never get to see one.
+KEPT: Final = frozenset({"PGRUNBOOK_CHANGES"})
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One part of the suite: commands that run one after the other, all of which must succeed."""
+
+    name: str
+    commands: tuple[tuple[str, ...], ...]
+    major: int = 18
+    junit: Path | None = None
+    refusal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a lane ended; a red lane always counts at least one failure."""
+
+    name: str
+    green: bool
+    seconds: float
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run the suite and return the exit code; the last line says how many tests passed and failed.
+
+    `-k EXPRESSION` runs the matching tests on PostgreSQL 18 only. Raises NothingToTest.
+    """
+    parser = argparse.ArgumentParser(prog="pgrunbook test", description="check everything, lane by lane")
+    parser.add_argument(
+        "-k", metavar="EXPRESSION", dest="expression", help="only the tests that match, on 18"
+    )
+    parser.add_argument(
+        "--faults", action="store_true", help="only the tests that kill processes and servers"
+    )
+    options = parser.parse_args(argv)
+    if not (ROOT / "tests").is_dir():
+        next_step = "run ./pgrunbook test in a checkout of the project"
+        raise errors.NothingToTest(found=f"{ROOT} is not a checkout of the project", next_step=next_step)
+    with tempfile.TemporaryDirectory(prefix="pgrunbook-suite-") as reports:
+        outcomes = [_run(lane) for lane in _chosen(options.expression, options.faults, Path(reports))]
+    print("\n".join(["", *table(outcomes), "", summary(outcomes)]), flush=True)
+    return 0 if all(outcome.green for outcome in outcomes) else errors.FAILED
+
+
+def lanes(root: Path, reports: Path) -> Iterator[Lane]:
+    """Yield all lanes of the suite for a checkout, in order."""
+    yield Lane("style", (_python("ruff", "check", "."), _python("ruff", "format", "--check", ".")))
+    yield Lane("types", (_python("mypy"),))
+    yield _tests("tests on 18", "not faults", reports / "tests-18.xml")
+    yield _tests(
+        "tests on 16", "not faults and not browser and not static", reports / "tests-16.xml", major=16
+    )
+    # Twice on 18: what a run leaves behind must not change the next one.
+    for number, major in enumerate((18, 18, 16), start=1):
+        yield _notebooks(root, number, major, reports / f"notebooks-{number}.xml")
+
+
+def _chosen(expression: str | None, faults: bool, reports: Path) -> list[Lane]:
+    if faults:
+        if not any((ROOT / "tests" / "faults").glob("test_*.py")):
+            next_step = "run pgrunbook test without --faults"
+            raise errors.NothingToTest(found="tests/faults holds no tests", next_step=next_step)
+        return [_tests("faults on 18", "faults", reports / "faults.xml", "tests/faults")]
+    if expression is not None:
+        return [_tests("tests on 18", "not faults", reports / "tests.xml", "tests", "lib", "-k", expression)]
+    return list(lanes(ROOT, reports))
+
+
+def _python(module: str, *arguments: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", module, *arguments)
+
+
+def _tests(name: str, marks: str, junit: Path, *arguments: str, major: int = 18) -> Lane:
+    command = _python("pytest", f"--junitxml={junit}", "-q", "-m", marks, *(arguments or ("tests", "lib")))
+    return Lane(name, (command,), major=major, junit=junit)
+
+
+def _notebooks(root: Path, number: int, major: int, junit: Path) -> Lane:
+    name = f"notebooks on {major}" + (", again" if number == 2 else "")
+    files = [str(file.relative_to(root)) for file in sorted((root / "notebooks").glob("*.ipynb"))]
+    if not files:
+        return Lane(name, (), refusal="there are no notebooks in notebooks/")
+    # Their text twins are Python files too: without the project's own options pytest would import them.
+    options = ["-o", "addopts=", "-p", "no:cacheprovider", "-q", "-x", f"--timeout={2 * CELL_SECONDS}"]
+    nbval = ["--nbval", "--nbval-current-env", f"--nbval-cell-timeout={CELL_SECONDS}", f"--junitxml={junit}"]
+    return Lane(name, (_python("pytest", *options, *nbval, *files),), major=major, junit=junit)
+
+
+def _run(lane: Lane) -> Outcome:
+    print(f"\n=== {lane.name} ===", flush=True)
+    began = time.monotonic()
+    if lane.refusal:
+        print(lane.refusal, flush=True)
+    codes = [_exit_code(command, environment(lane.major)) for command in lane.commands]
+    green = not lane.refusal and not any(codes)
+    passed, failed, skipped = counts(lane.junit)
+    seconds = time.monotonic() - began
+    print(f"=== {lane.name}: {'passed' if green else 'FAILED'} in {seconds:.0f} s ===", flush=True)
+    return Outcome(lane.name, green, seconds, passed, failed if green else max(failed, 1), skipped)
+
+
+def _exit_code(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    try:
+        return subprocess.run(
+            command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, timeout=LANE_SECONDS, check=False
+        ).returncode
+    except subprocess.TimeoutExpired:
+        print(f"stopped after {LANE_SECONDS} s: {' '.join(command)}", flush=True)
+        return errors.FAILED
+
+
+def environment(major: int) -> dict[str, str]:
+    """Return the environment of a lane: the operator's, without anything that names a server."""
+    kept = {name: value for name, value in os.environ.items() if name in KEPT or not name.startswith("PG")}
+    return {**kept, "PGRUNBOOK_POSTGRES": str(major)}
+
+
+def counts(junit: Path | None) -> tuple[int, int, int]:
+    """Return how many tests a pytest report says passed, failed (errors included) and were skipped."""
+    if junit is None or not junit.exists():
+        return 0, 0, 0
+    total = failed = skipped = 0
+    for suite in ElementTree.parse(junit).iter("testsuite"):
+        total += int(suite.get("tests", 0))
+        failed += int(suite.get("failures", 0)) + int(suite.get("errors", 0))
+        skipped += int(suite.get("skipped", 0))
+    return total - failed - skipped, failed, skipped
+
+
+def table(outcomes: Sequence[Outcome]) -> list[str]:
+    r"""Return the lines of the closing table.
+
+    >>> outcomes = [Outcome("types", True, 12.3), Outcome("tests on 18", False, 61.0, 99, 1, 2)]
+    >>> print("\n".join(table(outcomes)))
+    lane           result   passed   failed  skipped    seconds
+    types          passed        0        0        0         12
+    tests on 18    FAILED       99        1        2         61
+    """
+    width = max(len(outcome.name) for outcome in outcomes) + 4
+    lines = [f"{'lane':{width}}result   passed   failed  skipped    seconds"]
+    for one in outcomes:
+        result = "passed" if one.green else "FAILED"
+        figures = f"{one.passed:9}{one.failed:9}{one.skipped:9}{one.seconds:11.0f}"
+        lines.append(f"{one.name:{width}}{result}{figures}")
+    return lines
+
+
+def summary(outcomes: Sequence[Outcome]) -> str:
+    """Return the last line.
+
+    >>> summary([Outcome("style", False, 0.1, failed=1), Outcome("tests on 18", True, 61.0, 99)])
+    '99 passed, 1 failed'
+    """
+    passed, failed = (
+        sum(column) for column in zip(*((one.passed, one.failed) for one in outcomes), strict=True)
+    )
+    return f"{passed} passed, {failed} failed"

@@ -1,0 +1,1 @@
+"""Values in, pictures and text out; nothing here touches a database."""

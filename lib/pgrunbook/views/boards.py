@@ -1,0 +1,285 @@
+"""Boards: what each part of a run found, as views."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pgrunbook.change import Change, Script
+from pgrunbook.explain import Timing, misses
+from pgrunbook.gate import Decision
+from pgrunbook.preflight import Board, Finding
+from pgrunbook.rehearsal import Rehearsal
+from pgrunbook.remedy import Applied, Preview, Undone
+from pgrunbook.session import ServerFacts
+from pgrunbook.step import Outcome
+from pgrunbook.target import Target
+from pgrunbook.views import charts, lock_waits, table, verdict
+from pgrunbook.views.units import counted
+from pgrunbook.views.view import View
+
+__all__ = [
+    "audit",
+    "binding",
+    "decision",
+    "locks",
+    "outcomes",
+    "preview",
+    "rehearsal",
+    "repaired",
+    "script",
+    "status",
+    "timings",
+    "undone",
+    "verification",
+]
+
+
+def binding(change: Change, target: Target, facts: ServerFacts, run_id: str, operator: str) -> View:
+    """Return where a run is bound to; version, cluster and names vary and stand in the facts."""
+    kind = "rehearsal" if target.kind.value == "rehearsal" else "LIVE"
+    return View(
+        f"{change.name} bound to {target.where}, a primary ({kind})",
+        facts={
+            "run": run_id,
+            "operator": operator,
+            "server": f"PostgreSQL {facts.version}",
+            "database": facts.database,
+            "role": facts.user,
+            "cluster": facts.cluster,
+        },
+    )
+
+
+def audit(board: Board) -> View:
+    """Return the preflight board: a verdict, one row a check, and the rows of each check that found any.
+
+    The server's own findings (sessions, slots, sizes) vary from run to run, so only their titles are
+    compared; their rows stand in the facts.
+    """
+    own = [finding for finding in board.findings if not finding.label.startswith("server:")]
+    server = [finding for finding in board.findings if finding.label.startswith("server:")]
+    # Warnings of the server come and go with its sessions: they must not change the verdict's text.
+    warned = sum(finding in own for finding in board.warnings)
+    line = verdict.board_line(
+        board.change, checks=len(board.findings), stopped=len(board.failed), warned=warned
+    )
+    rows = [
+        {
+            "check": f.name,
+            "title": f.title,
+            "verdict": _word(f),
+            "rows": f.total,
+            "effect": f.effect if f.total else "",
+        }
+        for f in own
+    ]
+    stopping = sum(finding.stops for finding in server)
+    rows.append(
+        {
+            "check": f"{len(server)} checks of the server",
+            "title": "tables, privileges, invalid indexes, transactions, slots, vacuum",
+            "verdict": "stop" if stopping else "ok",
+            "rows": stopping,
+            "effect": "; ".join(f.problem or f.title for f in server if f.stops),
+        }
+    )
+    parts = [table.to_html(rows, caption=line)]
+    parts += [_rows(finding) for finding in (*board.failed, *board.warnings) if finding in own]
+    return View(
+        line,
+        html="\n".join(part for part in parts if part),
+        facts={f.label: [dict(row) for row in f.rows[:10]] for f in server if f.total},
+    )
+
+
+def _word(finding: Finding) -> str:
+    if finding.problem:
+        return "stop"
+    return "ok" if not finding.total else finding.severity.value
+
+
+def _rows(finding: Finding) -> str:
+    if finding.problem:
+        return table.to_html([{"check": finding.name, "problem": finding.problem}])
+    caption = (
+        f"{finding.name}: {finding.title}. Remedy: {finding.remedy}" if finding.remedy else finding.title
+    )
+    return table.to_html(finding.rows, finding.columns, caption=caption, total=finding.total, cap=12)
+
+
+def preview(found: Preview) -> View:
+    """Return a remedy's first batch as a before/after table."""
+    proof = "undo gives every row back" if found.undo_proved else "UNDO DOES NOT GIVE EVERY ROW BACK"
+    line = f"{verdict.remedy_line(found.remedy, len(found.repairs), previewed=True)} of {found.table} in its first batch; {proof}"
+    rows = [
+        {
+            **{f"key {name}": value for name, value in repair.key.items()},
+            **{f"{name} before": value for name, value in repair.before.items()},
+            **(
+                {f"{name} after": value for name, value in repair.after.items()}
+                if repair.after is not None
+                else {"after": "deleted"}
+            ),
+        }
+        for repair in found.repairs
+    ]
+    return View(line, html=table.to_html(rows, caption=line, cap=12) if rows else None)
+
+
+def repaired(done: Applied) -> View:
+    """Return what a remedy did."""
+    return View(
+        verdict.remedy_line(done.remedy, done.repairs), facts={"table": done.table, "batches": done.batches}
+    )
+
+
+def undone(done: Undone) -> View:
+    """Return what an undo gave back, and what it left alone."""
+    line = verdict.remedy_line(done.remedy, done.restored, undone=True)
+    if not done.refused:
+        return View(line)
+    line += f", {counted(len(done.refused), 'row')} left alone because somebody changed them since"
+    return View(line, html=table.to_html([dict(key) for key in done.refused], caption=line))
+
+
+def script(chosen: Script) -> View:
+    """Return a file as it will be sent to the server."""
+    return View(chosen.text.rstrip(), facts={"file": chosen.label, "sha256": chosen.sha256})
+
+
+def rehearsal(done: Rehearsal) -> View:
+    """Return declared and observed locks of every file, and whether the way back restores the catalog."""
+    locks_word = (
+        "every lock as declared"
+        if not done.differing
+        else f"{counted(len(done.differing), 'file')} took other locks than declared"
+    )
+    back = (
+        "the way back restores the catalog"
+        if not done.not_restored
+        else f"the way back leaves {counted(len(done.not_restored), 'difference')}"
+    )
+    line = f"{done.change} rehearsed on a clone: {counted(len(done.files), 'file')}, {locks_word}; {back}"
+    rows = [
+        {
+            "file": file.file,
+            "declared": "; ".join(file.declared) or "none",
+            "observed": "; ".join(file.observed) or "none",
+            "verdict": "ok" if file.as_declared else "differs",
+        }
+        for file in done.files
+    ]
+    html = table.to_html(rows, caption=line)
+    if done.not_restored:
+        html += table.to_html([{"not restored": text} for text in done.not_restored])
+    return View(line, html=html, facts={"server": f"PostgreSQL {done.server_version}"})
+
+
+def decision(made: Decision) -> View:
+    """Return a gate's decision; who and why stand in the facts."""
+    approver = "the rehearsal" if made.how == "rehearsal" else made.who
+    return View(
+        verdict.gate_line(made.step, opened=made.go, approver=approver, why="" if made.go else made.reason),
+        facts={"who": made.who, "reason": made.reason, "how": made.how},
+    )
+
+
+def outcomes(done: Sequence[Outcome], change: Change) -> View:
+    """Return one line a step; times and waits stand in the facts."""
+    if not done:
+        return View("nothing to do")
+    return View("\n".join(_line(one, change) for one in done), facts={one.step: one.facts for one in done})
+
+
+def _line(done: Outcome, change: Change) -> str:
+    step = change.step(done.step)
+    ran = done.note in ("apply", "rollback")
+    word = done.status.value if ran else done.note
+    return verdict.step_line(
+        step.number,
+        step.migrate.header.title,
+        word,
+        worst_stall_ms=done.observation.worst_stall_ms,
+        budget_ms=done.stall_budget_ms if ran else None,
+    )
+
+
+def status(rows: Sequence[dict[str, object]], change: str) -> View:
+    """Return the board of a change's steps; when they ended stands in the facts."""
+    done = sum(row["status"] == "done" for row in rows)
+    line = f"{change}: {done} of {counted(len(rows), 'step')} done"
+    shown = [{"step": row["step"], "title": row["title"], "status": row["status"]} for row in rows]
+    return View(line, html=table.to_html(shown, caption=line), facts={"steps": [dict(row) for row in rows]})
+
+
+def verification(findings: Sequence[Finding]) -> View:
+    """Return whether each applied step's promise holds now."""
+    broken = [finding for finding in findings if finding.total or finding.problem]
+    line = f"{counted(len(findings), 'step')} verified, {'all promises hold' if not broken else f'{len(broken)} BROKEN'}"
+    rows = [
+        {"step": f.name, "verdict": "broken" if f in broken else "ok", "found": f.problem or f.total}
+        for f in findings
+    ]
+    html = table.to_html(rows, caption=line)
+    html += "".join(
+        table.to_html(f.rows, f.columns, caption=f.title, total=f.total) for f in broken if f.rows
+    )
+    return View(line, html=html)
+
+
+def timings(before: Sequence[Timing], after: Sequence[Timing], change: Change) -> View:
+    """Return the queries' cost before and after, as a picture; the verdict says whether they hold."""
+    expected = {one.name: one.header.expect for one in change.timings}
+    missed = [
+        f"{timing.name}: {miss}" for timing in after for miss in misses(timing, expected.get(timing.name))
+    ]
+    if not after:
+        line = f"{counted(len(before), 'query', 'queries')} timed before the change"
+    elif missed:
+        line = (
+            f"{counted(len(after), 'query', 'queries')} timed, {counted(len(missed), 'expectation')} missed"
+        )
+    else:
+        line = f"{counted(len(after), 'query', 'queries')} timed, every expectation holds"
+    picture = charts.timings(before, after)
+    facts = {
+        "before": [_figures(timing) for timing in before],
+        "after": [_figures(timing) for timing in after],
+        "missed": missed,
+        "picture": picture.alt,
+    }
+    return View(line, png=picture.png, svg=picture.svg, facts=facts)
+
+
+def _figures(timing: Timing) -> dict[str, object]:
+    return {
+        "query": timing.name,
+        "median ms": round(timing.median_ms, 4),
+        "rows": timing.rows,
+        "plan": " > ".join(timing.nodes),
+        "buffers hit": timing.shared_hit,
+        "buffers read": timing.shared_read,
+    }
+
+
+def locks(done: Sequence[Outcome], stall_budget_ms: int) -> View:
+    """Return all lock waits of the steps of this run as one timeline, steps one after the other."""
+    waits, held, offset, samples = [], [], 0.0, 0
+    for one in done:
+        length = one.observation.seconds * 1000
+        waits.extend(replace(wait, at_ms=wait.at_ms + offset) for wait in one.observation.waits)
+        if one.held_ms:
+            held.append((offset + length - one.held_ms, offset + length, one.step.split("_")[0]))
+        offset += length
+        samples += one.observation.samples
+    worst = max((one.observation.worst_stall_ms for one in done), default=0.0)
+    line = f"lock waits of {counted(len(done), 'step')}: {verdict.stall_line(worst, stall_budget_ms)}"
+    picture = lock_waits.lock_waits(waits, stall_budget_ms=stall_budget_ms, held=held, samples=samples)
+    facts = {
+        "worst stall ms": round(worst, 1),
+        "budget ms": stall_budget_ms,
+        "samples": samples,
+        "picture": picture.alt,
+    }
+    return View(line, png=picture.png, svg=picture.svg, facts=facts)

@@ -1,0 +1,91 @@
+"""The nbconvert exporter behind a record: one page, everything escaped unless a cleaner made it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment
+from markupsafe import Markup
+from nbconvert.exporters.templateexporter import TemplateExporter
+
+from pgrunbook.views.outputs import Shown, shown
+from pgrunbook.views.sanitise import clean_html, clean_markdown, plain_lines
+from pgrunbook.views.text import shorten, visible
+
+__all__ = ["RecordExporter"]
+
+
+class RecordExporter(TemplateExporter):  # type: ignore[misc,unused-ignore]
+    """Renders a notebook and a summary through the template in this package.
+
+    It is not an HTMLExporter: that one knows a dozen addresses of script libraries and parses the finished
+    page once more with a lenient parser, which could undo what was cleaned. Here autoescaping is on, and only
+    `Markup` from a cleaner passes as it is. Use one exporter for one page.
+    """
+
+    output_mimetype = "text/html"
+
+    def __init__(self, **options: Any) -> None:
+        """Point nbconvert at the template folder of this package."""
+        folder = Path(str(resources.files("pgrunbook.views")))
+        self.headings: list[dict[str, str]] = []
+        self._level = 2
+        self._anchors = 0
+        self._figures = 0
+        super().__init__(
+            template_name="template", file_extension=".html", extra_template_basedirs=[str(folder)], **options
+        )
+
+    def _create_environment(self) -> Environment:
+        environment: Environment = super()._create_environment()
+        environment.autoescape = True
+        environment.finalize = _one_line
+        environment.trim_blocks = environment.lstrip_blocks = True
+        environment.globals["stylesheet"] = Markup(  # noqa: S704
+            resources.files("pgrunbook.views").joinpath("template", "record.css").read_text("utf-8")
+        )
+        environment.globals["headings"] = self.headings
+        environment.filters |= {
+            "code": _code,
+            "lines": lambda text: Markup(plain_lines(str(text))),  # noqa: S704
+            "markdown": self._markdown,
+            "shown": self._shown,
+        }
+        return environment
+
+    def _markdown(self, source: str) -> Markup:
+        return Markup(clean_markdown(source, anchor=self._anchor))  # noqa: S704
+
+    def _anchor(self, level: int, text: str) -> tuple[int, str]:
+        """Return where a heading of the notebook stands below the record's own h1 and h2."""
+        self._anchors += 1
+        name = f"evidence-{self._anchors}"
+        self._level = 3 if level <= 2 or self._level < 3 else 4
+        if self._level == 3:
+            self.headings.append({"id": name, "title": shorten(visible(text), 80)})
+        return self._level, name
+
+    def _shown(self, output: Mapping[str, Any]) -> Shown:
+        self._figures += 1
+        return shown(output, prefix=f"f{self._figures}-")
+
+
+def _one_line(value: object) -> object:
+    """Return what a template puts into the page; all that is not markup becomes one visible line."""
+    return value if isinstance(value, Markup) else visible(value)
+
+
+def _code(source: str) -> Markup:
+    """Return source code, coloured where its language is known."""
+    from pygments import highlight
+    from pygments.formatters import HtmlFormatter
+    from pygments.lexers import get_lexer_by_name
+
+    if len(source) > 20_000 or re.search(r"[^\n\t -~\u00a1-\u1fff]", source):
+        return Markup(plain_lines(source))  # noqa: S704
+    marked = highlight(source, get_lexer_by_name("python"), HtmlFormatter(nowrap=True))
+    return Markup(clean_html(marked) or plain_lines(source))  # noqa: S704

@@ -1,0 +1,195 @@
+"""The record: the one HTML file that is left of a run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from markupsafe import Markup
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from pgrunbook.views.exporter import RecordExporter
+from pgrunbook.views.table import to_html
+from pgrunbook.views.text import visible
+from pgrunbook.views.units import duration
+from pgrunbook.views.view import View
+
+__all__ = ["Summary", "export", "synthesize"]
+
+Rows = tuple[Mapping[str, object], ...]
+
+_MOST_ROWS = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What a run came to; times are ISO texts in UTC, rows of any columns become tables in the given order."""
+
+    run_id: str
+    change: str
+    title: str
+    outcome: str
+    good: bool
+    target: str
+    target_kind: str
+    operator: str
+    server: str
+    started: str
+    finished: str | None
+    stall_budget_ms: float
+    worst_stall_ms: float | None
+    approvals: Rows = ()
+    checks: Rows = ()
+    rehearsal: Rows = ()
+    steps: Rows = ()
+    remedies: Rows = ()
+    verification: Rows = ()
+    rollbacks: Rows = ()
+    scripts: Rows = ()
+    events: Rows = ()
+    versions: Rows = ()
+    chain: str = ""
+
+
+# (field, heading, lead, what is said where there are no rows)
+_BEFORE = (
+    ("approvals", "Approvals", "", "No step was approved."),
+    ("checks", "Checks before", "A check's rows are the problem; no rows is good.", "No check ran."),
+    ("remedies", "Remedies", "What was replaced is kept in quarantine in the target.", "Nothing was repaired."),
+    (
+        "rehearsal",
+        "Rehearsal",
+        "Every file on a clone of the target's schema: locks declared in its header, and locks observed.",
+        "The change was not rehearsed.",
+    ),
+    ("steps", "Steps", "", "No step ran."),
+    ("verification", "Verification", "Each step's own proof that it did what it says.", "Nothing was verified."),
+    ("rollbacks", "Rollback", "The way back, where it was taken or proved.", "No step was rolled back."),
+)
+_AFTER = (
+    (
+        "scripts",
+        "Scripts",
+        "SHA-256 of each file as it was sent to the server; compare with sha256sum.",
+        "No script was recorded.",
+    ),
+    ("events", "Events", "", "No event was recorded."),
+    ("versions", "Versions", "", "No version was recorded."),
+)
+_CHAIN = "Each event's hash covers the event and the hash before it, in the ledger of the target. The chain is"
+
+
+def export(notebook: NotebookNode, summary: Summary) -> str:
+    """Return the record as one self-contained HTML page: summary, evidence, scripts, events, versions.
+
+    The page loads nothing and runs nothing. It depends on its input alone: the same notebook and summary give
+    the same bytes. The notebook is not changed.
+    """
+    html, _ = RecordExporter().from_notebook_node(notebook, resources={"page": _page(summary)})
+    return str(html)
+
+
+def synthesize(title: str, entries: Sequence[tuple[str, View]]) -> NotebookNode:
+    """Return a notebook made of (heading, view) entries, for a record of a run that no notebook drove."""
+    cells: list[Any] = [new_markdown_cell(f"# {_literal(title)}", id="title")]
+    for number, (heading, view) in enumerate(entries, 1):
+        cells.append(new_markdown_cell(f"## {_literal(heading)}", id=f"heading-{number}"))
+        output = new_output("display_data", data=view.data(), metadata=view.metadata())
+        cells.append(new_code_cell("", id=f"entry-{number}", outputs=[output]))
+    return new_notebook(cells=cells)
+
+
+def _literal(text: str) -> str:
+    """Return text as Markdown that means the text and nothing else.
+
+    >>> _literal("a *b* <c>")
+    'a \\\\*b\\\\* \\\\<c\\\\>'
+    """
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", visible(text)) or "untitled"
+
+
+def _page(summary: Summary) -> dict[str, object]:
+    """Return the summary in the template's words."""
+    said = {"events": f"{_CHAIN} {summary.chain}." if summary.chain else ""}
+    return {
+        "run_id": summary.run_id,
+        "change": summary.change,
+        "title": summary.title or summary.change,
+        "outcome": summary.outcome,
+        "good": bool(summary.good),
+        "stall": _stall(summary.worst_stall_ms, summary.stall_budget_ms),
+        "facts": _facts(summary),
+        "before": [_section(summary, *part, said=said) for part in _BEFORE],
+        "after": [_section(summary, *part, said=said) for part in _AFTER],
+    }
+
+
+def _section(
+    summary: Summary, field: str, heading: str, lead: str, none: str, *, said: Mapping[str, str]
+) -> dict[str, object]:
+    rows: Rows = getattr(summary, field)
+    return {
+        "id": field,
+        "title": heading,
+        "count": f"{len(rows):,}" if rows else "",
+        "lead": said.get(field) or (lead if rows else ""),
+        "none": none,
+        "table": Markup(to_html(rows, cap=_MOST_ROWS, null="–")) if rows else "",  # noqa: S704
+    }
+
+
+def _stall(worst_ms: float | None, budget_ms: float) -> dict[str, object]:
+    if worst_ms is None:
+        return {"says": f"Stalls were not measured; the budget was {duration(budget_ms)}.", "percent": None, "over": False}
+    over = worst_ms > budget_ms
+    stalled = f"Worst stall of live traffic: {duration(worst_ms)}" if worst_ms else "Nobody stalled"
+    return {
+        "says": f"{stalled}, {'OVER' if over else 'within'} the budget of {duration(budget_ms)}.",
+        "percent": min(100, round(100 * worst_ms / budget_ms)) if budget_ms else 100,
+        "over": over,
+    }
+
+
+def _facts(summary: Summary) -> list[tuple[str, str]]:
+    return [
+        ("Change", summary.change),
+        ("Target", f"{summary.target} ({summary.target_kind})"),
+        ("Server", summary.server),
+        ("Operator", summary.operator),
+        ("Started", _time(summary.started)),
+        ("Finished", _time(summary.finished) if summary.finished else "not finished"),
+        ("Took", _took(summary.started, summary.finished)),
+        ("Run", summary.run_id),
+        ("Event chain", summary.chain or "not recorded"),
+    ]
+
+
+def _parsed(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def _time(text: str) -> str:
+    """Return an ISO time for reading, to the second.
+
+    >>> _time("2026-03-01T22:00:14.123456+00:00"), _time("2026-03-01T22:00:14Z"), _time("soon")
+    ('2026-03-01 22:00:14 UTC', '2026-03-01 22:00:14 UTC', 'soon')
+    """
+    at = _parsed(text)
+    if at is None:
+        return text
+    zone = "UTC" if at.utcoffset() is None or not at.utcoffset() else at.strftime("%z")
+    return f"{at:%Y-%m-%d %H:%M:%S} {zone}"
+
+
+def _took(started: str, finished: str | None) -> str:
+    first, last = _parsed(started), _parsed(finished or "")
+    if first is None or last is None or (first.utcoffset() is None) != (last.utcoffset() is None):
+        return "unknown"
+    return duration((last - first).total_seconds() * 1000)

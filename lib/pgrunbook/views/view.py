@@ -1,0 +1,62 @@
+"""A view: what one notebook output shows, and what only the record keeps."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from pgrunbook.views.facts import json_safe
+from pgrunbook.views.text import encodable
+
+__all__ = ["KEY", "View"]
+
+# The key under which our metadata stands in an output.
+KEY = "pgrunbook"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class View:
+    """One output: `text` is a deterministic verdict; times, pids and samples belong in `facts`.
+
+    Notebook tests compare text and HTML but neither metadata nor PNG, so `html` too may hold only what
+    does not vary between runs; the SVG travels in the metadata, where the record's template finds it.
+    """
+
+    text: str
+    html: str | None = None
+    png: bytes | None = None
+    svg: str | None = None
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+    def data(self) -> dict[str, str]:
+        """Return the output's data by MIME type."""
+        data = {"text/plain": encodable(self.text)}
+        if self.html:
+            data["text/html"] = encodable(self.html)
+        if self.png:
+            data["image/png"] = base64.b64encode(self.png).decode("ascii")
+        return data
+
+    def metadata(self) -> dict[str, dict[str, object]]:
+        """Return the output's metadata: the facts, made JSON-safe, and the SVG."""
+        kept = {str(name): json_safe(value) for name, value in self.facts.items() if name != "svg"}
+        return {KEY: {**kept, "svg": encodable(self.svg)} if self.svg else kept}
+
+    def _repr_mimebundle_(
+        self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
+    ) -> tuple[dict[str, str], dict[str, dict[str, object]]]:
+        data = {
+            kind: value
+            for kind, value in self.data().items()
+            if (not include or kind in include) and (not exclude or kind not in exclude)
+        }
+        return data, self.metadata()
+
+    def __repr__(self) -> str:
+        """Return the verdict."""
+        return self.text
+
+    def __str__(self) -> str:
+        """Return the verdict."""
+        return self.text

@@ -1,0 +1,52 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 000 Start here
+#
+# pgrunbook changes live PostgreSQL databases one careful step at a time. Each change is a notebook that you run from top to bottom in a maintenance window: it audits first, shows what stands in the way, applies each step behind a gate, never makes live traffic wait, can be stopped, resumed and undone, and leaves one HTML record.
+#
+# | notebook | change |
+# |---|---|
+# | [010_class_code](010_class_code.ipynb) | unique class codes and a sequence to number them |
+
+# %% [markdown]
+# ## What is here
+#
+# Every change in `sql/changes`, read and checked as a whole. You should see one row a change. An error here names the file and line to mend.
+
+# %%
+from pgrunbook import start
+
+start.changes_here()
+
+# %% [markdown]
+# ## Where would it run?
+#
+# The target comes from `PGRUNBOOK_TARGET` (a connection string, or `service=NAME`). Without it every notebook is a rehearsal on the embedded server, with sample data, and nothing of yours is touched.
+
+# %%
+start.where()
+
+# %% [markdown]
+# ## What state is each change in?
+#
+# Read from the ledger (schema `pgrunbook`) of that target; nothing is written. You should see one row a change. Where the ledger does not exist yet, nothing was ever applied here.
+
+# %%
+start.state()
+
+# %% [markdown]
+# ## How a notebook works
+#
+# - **Run All is safe.** Each step checks its gate, its audit and the step before it in the library; a closed gate ends Run All with one sentence.
+# - **Stop works.** The stop button and Cancel end in a clean state. Run the same cell again to resume.
+# - **The ledger is the record, the notebook is a view of it.** Close the tab, lose the connection, restart the kernel: the next run knows the truth.
+# - **NO-GO means nothing was changed.**

@@ -1,0 +1,220 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # {{change}}: one line that says what is different afterwards
+#
+# Who needs this, and what the database promises once it is applied.
+#
+# **Locks and time.** Which steps take which lock on which live table, for how long.
+
+# %% [markdown]
+# ## Operation note
+#
+# For the operator: ticket, window, who is on call, anything unusual. This text becomes part of the record.
+
+# %% [markdown]
+# ## Parameters
+#
+# Safe defaults. The target and all secrets come from the environment, never from a cell.
+
+# %% tags=["parameters"]
+change = "{{change}}"
+stall_budget_ms = 100  # nobody waits longer than this because of us
+approvals = 1  # people who have to approve each step
+
+# %% [markdown]
+# ## Bind
+#
+# Where are we, and as whom? If the place is not the one you meant, stop here: nothing was touched.
+
+# %%
+from pgrunbook import Runbook
+
+runbook = Runbook.open(change, stall_budget_ms=stall_budget_ms, approvals=approvals)
+runbook
+
+# %% [markdown]
+# ## Preflight
+#
+# What stands in the way? In a rehearsal you should see **NO-GO**: the obstacles were planted.
+
+# %%
+runbook.preflight()
+
+# %% [markdown]
+# ## Remedy
+#
+# Each remedy is previewed, approved and run; old values go to quarantine.
+
+# %%
+runbook.preview("10_missing_labels")
+
+# %% [markdown]
+# Approve it.
+
+# %%
+await runbook.gate("10_missing_labels")
+
+# %% [markdown]
+# You should see how many rows were repaired.
+
+# %%
+await runbook.remedy("10_missing_labels")
+
+# %% [markdown]
+# Audit again. Now you should see **GO**.
+
+# %%
+runbook.preflight()
+
+# %% [markdown]
+# ## Rehearse
+#
+# Every file on a clone of this schema. You should see `every lock as declared` and `the way back restores the catalog`.
+
+# %%
+await runbook.rehearse()
+
+# %% [markdown]
+# ## Before: what queries cost
+#
+# You should see one dot per run.
+
+# %%
+runbook.time_before()
+
+# %% [markdown]
+# ## Step 001: refuse missing labels
+#
+# What it does, in one sentence.
+#
+# The file as it will be sent:
+
+# %%
+runbook.sql("001")
+
+# %% [markdown]
+# The gate. You should see `GO`; in a live window you type a word to arm the button. A closed gate ends Run All here, and nothing was changed.
+
+# %%
+await runbook.gate("001")
+
+# %% [markdown]
+# Apply. You should see `done, nobody stalled`. If you see a failure instead, it says what was left behind (nothing, as a rule) and what to do; then run this cell again.
+
+# %%
+await runbook.apply("001")
+
+# %% [markdown]
+# ## Step 002: prove it for old rows
+#
+# What it does, in one sentence.
+#
+# The file as it will be sent:
+
+# %%
+runbook.sql("002")
+
+# %% [markdown]
+# The gate. You should see `GO`; in a live window you type a word to arm the button. A closed gate ends Run All here, and nothing was changed.
+
+# %%
+await runbook.gate("002")
+
+# %% [markdown]
+# Apply. You should see `done, nobody stalled`. If you see a failure instead, it says what was left behind (nothing, as a rule) and what to do; then run this cell again.
+
+# %%
+await runbook.apply("002")
+
+# %% [markdown]
+# ## Step 003: the index
+#
+# What it does, in one sentence.
+#
+# The file as it will be sent:
+
+# %%
+runbook.sql("003")
+
+# %% [markdown]
+# The gate. You should see `GO`; in a live window you type a word to arm the button. A closed gate ends Run All here, and nothing was changed.
+
+# %%
+await runbook.gate("003")
+
+# %% [markdown]
+# Apply. You should see `done, nobody stalled`. If you see a failure instead, it says what was left behind (nothing, as a rule) and what to do; then run this cell again.
+
+# %%
+await runbook.apply("003")
+
+# %% [markdown]
+# ## Verify
+#
+# You should see `all promises hold`.
+
+# %%
+runbook.verify()
+
+# %% [markdown]
+# ## What it cost
+#
+# You should see `every expectation holds`.
+
+# %%
+runbook.time_after()
+
+# %% [markdown]
+# You should see that nobody waited for us longer than the budget.
+
+# %%
+runbook.lock_waits()
+
+# %% [markdown]
+# ## Roll back
+#
+# Only if you must. A rehearsal goes all the way back, and forward again.
+
+# %%
+await runbook.gate("rollback")
+
+# %% [markdown]
+# You should see every step undone, or that the change stays.
+
+# %%
+await runbook.roll_back()
+
+# %% [markdown]
+# Step 001 forward again; `already done` where the change stayed.
+
+# %%
+await runbook.apply("001")
+
+# %% [markdown]
+# Step 002 forward again; `already done` where the change stayed.
+
+# %%
+await runbook.apply("002")
+
+# %% [markdown]
+# Step 003 forward again; `already done` where the change stayed.
+
+# %%
+await runbook.apply("003")
+
+# %% [markdown]
+# ## Record
+#
+# One HTML file: what was found, decided, done and proved.
+
+# %%
+runbook.record()

@@ -1,0 +1,5 @@
+-- Drop the unique index, finished or not
+-- transaction: none
+-- lock: ShareUpdateExclusive on classes
+
+DROP INDEX CONCURRENTLY IF EXISTS idx_classes_class_code_unique;

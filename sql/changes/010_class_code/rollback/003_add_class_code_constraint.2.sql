@@ -1,0 +1,4 @@
+-- Drop the constraint and the index it owns
+-- lock: AccessExclusive on classes
+
+ALTER TABLE classes DROP CONSTRAINT IF EXISTS class_code_unique;

@@ -1,0 +1,4 @@
+-- Allow rows without a label again
+-- lock: AccessExclusive on example
+
+ALTER TABLE example DROP CONSTRAINT IF EXISTS example_label_present;

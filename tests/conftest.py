@@ -1,0 +1,137 @@
+"""What every test may ask for: a real server, a fresh database, a second session, patience."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from pgrunbook import server as embedded
+
+# An operator's PGHOST or PGRUNBOOK_TARGET must not reach a test.
+for _name in [name for name in os.environ if re.match(r"PG(?!RUNBOOK_(POSTGRES|CHANGES)$)", name)]:
+    del os.environ[_name]
+
+
+@pytest.fixture(scope="session")
+def major() -> int:
+    """The PostgreSQL major of this lane."""
+    return int(os.environ.get("PGRUNBOOK_POSTGRES", "18"))
+
+
+@pytest.fixture(scope="session")
+def server(major: int) -> Iterator[embedded.Server]:
+    """The lane's own server, in a folder of its own (short: a socket's path has about 100 bytes)."""
+    place = Path("/tmp") if Path("/tmp").is_dir() else Path(tempfile.gettempdir())
+    folder = Path(tempfile.mkdtemp(prefix="pgrunbook-test-", dir=place))
+    running = embedded.start(major, folder=folder)
+    yield running
+    embedded.stop(running)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def database(server: embedded.Server) -> Iterator[str]:
+    """The connection string of a fresh, empty database."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    yield embedded.create_database(server, name)
+    embedded.drop_database(server, name)
+
+
+@pytest.fixture
+def conn(database: str) -> Iterator[psycopg.Connection[dict[str, Any]]]:
+    """An autocommit connection to the fresh database; its rows are dictionaries."""
+    with contextlib.closing(psycopg.connect(database, autocommit=True, row_factory=dict_row)) as connection:
+        yield connection
+
+
+class Elsewhere:
+    """A second session in its own thread, for locks that somebody else holds."""
+
+    def __init__(self, conninfo: str) -> None:
+        self.connection = psycopg.connect(conninfo, autocommit=True, row_factory=dict_row)
+        self.pid = self.connection.info.backend_pid
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="elsewhere")
+
+    def submit(self, sql: str, parameters: Any = None) -> Future[list[dict[str, Any]]]:
+        """Start SQL that may block and return at once; the future gives its rows."""
+        return self._thread.submit(self._run, sql, parameters)
+
+    def execute(self, sql: str, parameters: Any = None) -> list[dict[str, Any]]:
+        """Run SQL to its end and return its rows."""
+        return self.submit(sql, parameters).result(timeout=60)
+
+    def begin_and_hold(self, sql: str) -> None:
+        """Open a transaction, run SQL in it and leave it open, idle."""
+        self.execute("BEGIN")
+        self.execute(sql)
+
+    def release(self) -> None:
+        """Commit the open transaction."""
+        self.execute("COMMIT")
+
+    def close(self) -> None:
+        """End the session whatever it is doing."""
+        if not self.connection.closed:
+            self.connection.cancel_safe(timeout=5)
+        self._thread.shutdown(wait=True)
+        self.connection.close()
+
+    def _run(self, sql: str, parameters: Any) -> list[dict[str, Any]]:
+        cursor = self.connection.execute(sql, parameters)
+        return cursor.fetchall() if cursor.description else []
+
+
+@pytest.fixture
+def someone_else(database: str) -> Iterator[Callable[[], Elsewhere]]:
+    """Make as many other sessions as a test needs."""
+    sessions: list[Elsewhere] = []
+    lock = threading.Lock()
+
+    def make() -> Elsewhere:
+        with lock:
+            sessions.append(Elsewhere(database))
+            return sessions[-1]
+
+    yield make
+    for session in sessions:
+        session.close()
+
+
+@pytest.fixture
+def elsewhere(someone_else: Callable[[], Elsewhere]) -> Elsewhere:
+    """One other session."""
+    return someone_else()
+
+
+@pytest.fixture
+def eventually() -> Callable[..., Any]:
+    """Ask again and again until a condition holds: eventually(lambda: ..., timeout=10) returns its answer."""
+
+    def poll(condition: Callable[[], Any], timeout: float = 10.0, *, interval: float = 0.01) -> Any:
+        deadline = time.monotonic() + timeout
+        while not (result := condition()):
+            if time.monotonic() > deadline:
+                pytest.fail(f"not within {timeout:g} s: last answer {result!r}")
+            time.sleep(interval)
+        return result
+
+    return poll
+
+
+# Modules beside the tests that they share, such as throwaway.py.
+sys.path.append(str(Path(__file__).parent))

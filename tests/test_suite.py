@@ -1,0 +1,128 @@
+"""What `pgrunbook test` runs, and that nothing missing passes for green."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from pgrunbook import errors, suite
+
+pytestmark = pytest.mark.static
+
+REPORT = """<?xml version="1.0"?>
+<testsuites><testsuite name="pytest" errors="1" failures="2" skipped="3" tests="10" time="1"/></testsuites>
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(suite, "ROOT", tmp_path)
+    (tmp_path / "tests").mkdir()
+    return tmp_path
+
+
+def lane(checkout: Path, script: str, *, report: str | None = None) -> suite.Lane:
+    junit = checkout / "report.xml"
+    if report:
+        junit.write_text(report)
+    return suite.Lane("lane", ((sys.executable, "-c", script),), junit=junit if report else None)
+
+
+def ran(lanes: list[suite.Lane], monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(suite, "lanes", lambda root, reports: iter(lanes))
+    return suite.run([])
+
+
+def test_the_lanes_cover_both_versions_and_the_notebooks_three_times(tmp_path: Path) -> None:
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "010.ipynb").touch()
+    (tmp_path / "notebooks" / "010.py").touch()
+    lanes = list(suite.lanes(tmp_path, tmp_path))
+    assert [(lane.name, lane.major) for lane in lanes] == [
+        ("style", 18),
+        ("types", 18),
+        ("tests on 18", 18),
+        ("tests on 16", 16),
+        ("notebooks on 18", 18),
+        ("notebooks on 18, again", 18),
+        ("notebooks on 16", 16),
+    ]
+    for notebooks in lanes[-3:]:
+        (command,) = notebooks.commands
+        assert "--nbval" in command
+        assert "-x" in command
+        assert [word for word in command if word.startswith("notebooks/")] == ["notebooks/010.ipynb"]
+    assert len({lane.junit for lane in lanes if lane.junit}) == 5
+
+
+def test_a_folder_without_notebooks_is_red(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (checkout / "notebooks").mkdir()
+    lanes = list(suite.lanes(checkout, checkout))[-3:]
+    assert ran(lanes, monkeypatch) == 1
+
+
+def test_the_last_line_counts_and_stands_alone(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    green = lane(checkout, "print('hello')", report=REPORT.replace('errors="1" failures="2"', 'errors="0"'))
+    assert ran([green, green], monkeypatch) == 0
+    printed = capfd.readouterr().out.splitlines()
+    assert printed[-1] == "14 passed, 0 failed"
+    assert "hello" in printed
+
+
+def test_every_lane_runs_and_one_red_lane_makes_all_red(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    red = lane(checkout, "raise SystemExit(2)")
+    green = lane(
+        checkout, "print('still here')", report=REPORT.replace('errors="1" failures="2"', 'errors="0"')
+    )
+    assert ran([red, green], monkeypatch) == 1
+    printed = capfd.readouterr().out.splitlines()
+    assert "still here" in printed
+    assert printed[-1] == "7 passed, 1 failed"
+
+
+def test_errors_of_a_report_count_as_failures(checkout: Path) -> None:
+    (checkout / "report.xml").write_text(REPORT)
+    assert suite.counts(checkout / "report.xml") == (4, 3, 3)
+
+
+def test_a_lane_that_hangs_is_stopped_and_red(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suite, "LANE_SECONDS", 0.2)
+    assert ran([lane(checkout, "import time; time.sleep(60)")], monkeypatch) == 1
+
+
+def test_k_runs_the_matching_tests_only(checkout: Path) -> None:
+    (only,) = suite._chosen("060", False, checkout)
+    (command,) = only.commands
+    assert command[-2:] == ("-k", "060")
+    assert only.name == "tests on 18"
+
+
+def test_faults_are_refused_while_there_are_none(checkout: Path) -> None:
+    with pytest.raises(errors.NothingToTest) as caught:
+        suite.run(["--faults"])
+    assert str(caught.value) == "tests/faults holds no tests\n  next: run pgrunbook test without --faults"
+    (checkout / "tests" / "faults").mkdir()
+    (checkout / "tests" / "faults" / "test_kill.py").touch()
+    (only,) = suite._chosen(None, True, checkout)
+    assert only.commands[0][-1] == "tests/faults"
+
+
+def test_outside_a_checkout_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suite, "ROOT", tmp_path)
+    with pytest.raises(
+        errors.NothingToTest, match=r"is not a checkout of the project\n  next: run \./pgrunbook test"
+    ):
+        suite.run([])
+
+
+def test_no_lane_gets_to_see_the_operators_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PGHOST", "PGSERVICE", "PGRUNBOOK_TARGET", "PGRUNBOOK_POSTGRES", "PGRUNBOOK_CHANGES"):
+        monkeypatch.setenv(name, "live")
+    seen = {name: value for name, value in suite.environment(16).items() if name.startswith("PG")}
+    assert seen == {"PGRUNBOOK_POSTGRES": "16", "PGRUNBOOK_CHANGES": "live"}
