@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 import shutil
-import sys
 import tempfile
 import threading
 import time
@@ -131,7 +130,3 @@ def eventually() -> Callable[..., Any]:
         return result
 
     return poll
-
-
-# Modules beside the tests that they share, such as throwaway.py.
-sys.path.append(str(Path(__file__).parent))

@@ -21,7 +21,17 @@ def apply_step(binding: Binding, change: Change, chosen: Step) -> Outcome:
     """
     _require_changes(binding, change)
     _require_earlier(binding, change, chosen)
-    found = standing.of(chosen, binding.ledger.steps(change.name), binding.facts.cluster)
+    rows = binding.ledger.steps(change.name)
+    found = standing.of(chosen, rows, binding.facts.cluster)
+    row = rows.get(chosen.name)
+    if row is not None and row.status is Status.ROLLING_BACK and len(chosen.rollback) > 1:
+        # Some of its parts may be undone: neither the step nor its proof knows of them.
+        raise StepFailed(
+            step=chosen.name,
+            reason=f"its way back was begun ({row.detail.get('part')}) and not finished",
+            left="nothing was changed",
+            next_step="roll back to the step before it, which goes on where it stopped, then apply it again",
+        )
     outcome = _already_there(binding, chosen, found)
     if outcome is not None:
         return outcome
@@ -68,9 +78,11 @@ def _already_there(binding: Binding, chosen: Step, found: Standing) -> Outcome |
         if not in_place(binding, chosen):
             raise StepFailed(
                 step=chosen.name,
-                reason=f"the ledger says done, but {chosen.verify.label} finds rows: it was undone by other means",
+                reason=f"the ledger says done, but {chosen.verify.label} finds rows:"
+                " it was undone by other means",
                 left="nothing was changed",
-                next_step=f'roll back to the step before it (its ledger row goes with it), then apply "{chosen.number}" again',
+                next_step="roll back to the step before it (its ledger row goes with it),"
+                f' then apply "{chosen.number}" again',
             )
         return Outcome(chosen.name, Status.DONE, "already done")
     if not in_place(binding, chosen):
@@ -86,9 +98,13 @@ def _already_there(binding: Binding, chosen: Step, found: Standing) -> Outcome |
             detail={"note": note},
         )
         binding.ledger.event(
-            run_id=binding.run_id, change=binding.change, step=chosen.name, kind="apply done", actor=binding.operator,
+            run_id=binding.run_id,
+            change=binding.change,
+            step=chosen.name,
+            kind="apply done",
+            actor=binding.operator,
             detail={"note": note},
-        )  # fmt: skip
+        )
     return Outcome(chosen.name, Status.DONE, note)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import psycopg
 
 from pgrunbook import session, step
+from pgrunbook.errors import StepCancelled
 from pgrunbook.journal import Journal
 from pgrunbook.ledger import Ledger
 from pgrunbook.observers import Observation
@@ -171,11 +172,13 @@ class Binding:
         try:
             outcome = step.perform(job, hands)
         except BaseException as error:
+            cancelled = isinstance(error, StepCancelled) or not isinstance(error, Exception)
             self.journal.write(
-                f"{job.kind} failed",
+                f"{job.kind} {'cancelled' if cancelled else 'failed'}",
                 step=job.step,
                 actor=self.operator,
                 detail={"reason": self.target.redacted(str(error))},
+                in_ledger=hands.told,
             )
             raise
         self.journal.write(

@@ -7,8 +7,11 @@ import os
 import sys
 from collections.abc import Sequence
 
-from pgrunbook import commands
+from pgrunbook import workbench
+from pgrunbook.binding import library_version
+from pgrunbook.commands import COMMANDS
 from pgrunbook.errors import FAILED, RunbookError
+from pgrunbook.headless import say_error
 
 __all__ = ["main", "parser"]
 
@@ -20,7 +23,7 @@ def parser() -> argparse.ArgumentParser:
         description="Runbooks for schema changes on a live PostgreSQL.",
         epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 NO-GO or gate closed.",
     )
-    top.add_argument("--version", action="version", version=f"pgrunbook {commands.library_version()}")
+    top.add_argument("--version", action="version", version=f"pgrunbook {library_version()}")
     verbs = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def verb(name: str, text: str, *, change: bool = True, live: bool = True) -> argparse.ArgumentParser:
@@ -74,18 +77,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; a person reads the errors, never a traceback."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] == ["test"]:
-        return commands.test(arguments[1:])
+        return workbench.test(arguments[1:])
     if arguments[:1] == ["lab"]:
-        return commands.lab(arguments[1:])
+        return workbench.lab(arguments[1:])
     given = parser().parse_args(arguments)
     if getattr(given, "changes", None):
         os.environ["PGRUNBOOK_CHANGES"] = given.changes
     if getattr(given, "target", None):
         os.environ["PGRUNBOOK_TARGET"] = given.target
     try:
-        return commands.COMMANDS[given.command](given)
+        return COMMANDS[given.command](given)
     except RunbookError as error:
-        commands.say_error(error, as_json=given.json)
+        say_error(error, as_json=given.json)
         return error.exit_code
     except BrokenPipeError:
         return FAILED

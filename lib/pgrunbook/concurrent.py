@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import psycopg
 from psycopg import sql
 
 from pgrunbook import session
@@ -13,12 +14,14 @@ from pgrunbook.patience import split_name
 from pgrunbook.session import Connection
 from pgrunbook.statement import Statement
 
-__all__ = ["IndexState", "clear_invalid", "index_name", "index_state", "wait_for_build"]
+__all__ = ["IndexState", "clear_invalid", "index_name", "index_state", "wait_for_build", "what_is_left"]
+
+CLEAR_MS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class IndexState:
-    """An index in the catalog; `built_by` is the pid of the session that builds it now."""
+    """An index in the catalog; `built_by` is the pid of the session that builds it now, or may well do so."""
 
     index: str
     is_valid: bool
@@ -66,6 +69,33 @@ def clear_invalid(conn: Connection, index: str, *, checkpoint: Callable[[], None
     name = sql.Identifier(*split_name(state.index))
     conn.execute(sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(name))
     return True
+
+
+def what_is_left(conn: Connection, index: str | None) -> str:
+    """Drop the invalid index of a build that failed, and return what is left; never waits long for it."""
+    if index is None:
+        return "nothing was left behind"
+    try:
+        state, until = index_state(conn, index), time.monotonic() + CLEAR_MS / 1000
+        while state is not None and state.built_by is not None:
+            if time.monotonic() > until:
+                return f"the server still builds index {index}; the next apply watches it to its end"
+            time.sleep(0.02)
+            state = index_state(conn, index)
+        if state is None:
+            return "nothing was left behind"
+        if state.is_valid:
+            return f"a valid index {index} is there; the next apply tells whether it is the one"
+        # Who held up the build would hold up the drop as long; a failed drop leaves no more than was there.
+        conn.execute(f"SET lock_timeout TO {CLEAR_MS}")
+        try:
+            clear_invalid(conn, index)
+        finally:
+            conn.execute("SET lock_timeout TO 0")
+    except psycopg.Error as error:
+        why = str(error).splitlines()[0]
+        return f"an invalid index {index} may be left behind ({why}); the next apply clears it"
+    return f"the invalid index {index} was dropped"
 
 
 def _quote(part: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -20,7 +21,8 @@ class RunbookError(Exception):
         self.found = found
         self.next_step = next_step
         self.details = tuple(details)
-        lines = [found, *(f"  {line}" for line in details)]
+        # One line each: a name with a line break in it must not pass for a line of ours.
+        lines = [found, *("  " + " ".join(line.splitlines()) for line in self.details)]
         if next_step:
             lines.append(f"  next: {next_step}")
         super().__init__("\n".join(lines))
@@ -86,7 +88,7 @@ class BadTarget(RunbookError):
     def __init__(self) -> None:
         """Say which forms are understood."""
         super().__init__(
-            "PGRUNBOOK_TARGET is not a connection string that libpq understands",
+            "the text of PGRUNBOOK_TARGET is not a connection string that libpq understands",
             next_step="write it as `host=... dbname=... user=...`, as `postgresql://...`, or as `service=NAME`",
         )
 
@@ -112,14 +114,17 @@ class NotPrimary(RunbookError):
 
 
 class LedgerRefused(RunbookError):
-    """The ledger's schema cannot be made or written."""
+    """The ledger's schema cannot be made, read or written."""
 
-    def __init__(self, *, where: str, user: str, reason: str) -> None:
-        """Name the place, the role and the server's reason."""
+    def __init__(self, *, where: str, user: str, reason: str, owner: str = "") -> None:
+        """Name the place, the role, the server's reason, and the schema's owner where it is there already."""
+        self.owner = owner
+        granting = f"GRANT {quoted(owner)} TO {quoted(user)}"
+        making = f"CREATE SCHEMA pgrunbook AUTHORIZATION {quoted(user)}"
         super().__init__(
             f"role {user!r} cannot keep the ledger (schema pgrunbook) in {where}",
             details=[reason],
-            next_step=f"let an administrator run: CREATE SCHEMA pgrunbook AUTHORIZATION {quoted(user)}",
+            next_step=f"let an administrator run: {granting if owner else making}",
         )
 
 
@@ -180,7 +185,7 @@ class GateClosed(RunbookError):
         self.step, self.reason = step, reason
         super().__init__(
             f"the gate of {step} is closed: {reason}",
-            next_step=f'approve it with runbook.gate("{step[:4].rstrip("_")}") in the notebook, or'
+            next_step=f'approve it with runbook.gate("{_short(step)}") in the notebook, or'
             " --approve-all --reason TEXT on the command line; nothing was changed",
         )
 
@@ -249,11 +254,16 @@ class StepCancelled(RunbookError):
 class LockNotTaken(RunbookError):
     """Every attempt to take the locks of a step ran out."""
 
-    def __init__(self, *, locks: str, attempts: int, seconds: float, blockers: Sequence[str]) -> None:
-        """Name the locks, the attempts and seconds spent, and who was in the way last."""
-        self.attempts, self.blockers = attempts, tuple(blockers)
+    def __init__(
+        self, *, locks: str, attempts: int, seconds: float, longest_ms: int, blockers: Sequence[str]
+    ) -> None:
+        """Name the locks, what was spent (the longest request in milliseconds), and who was in the way last."""
+        self.attempts, self.longest_ms, self.blockers = attempts, longest_ms, tuple(blockers)
+        asked = (
+            f"no request queued longer than {longest_ms} ms" if attempts else "nobody had to wait behind us"
+        )
         super().__init__(
-            f"could not take {locks} in {_count(attempts, 'attempt')} over {seconds:.1f} s; nobody was kept waiting",
+            f"could not take {locks} in {_count(attempts, 'attempt')} over {seconds:.1f} s; {asked}",
             details=[f"in the way: {blocker}" for blocker in blockers],
             next_step="wait for these sessions to end or end them, then apply the step again",
         )
@@ -314,6 +324,16 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def _short(step: str) -> str:
+    """Return the number of a step, or the whole name of anything else.
+
+    >>> _short("001a_add_key"), _short("10_duplicates"), _short("rollback")
+    ('001a', '10_duplicates', 'rollback')
+    """
+    number = re.match(r"\d{3}[a-z]?(?=_)", step)
+    return number[0] if number else step
+
+
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
@@ -372,3 +392,38 @@ class NothingToTest(RunbookError):
     def __init__(self, *, found: str, next_step: str) -> None:
         """Say what is not there and what can be run instead."""
         super().__init__(found, next_step=next_step)
+
+
+class JournalRefused(RunbookError):
+    """The journal of a run cannot be kept on this machine's disk."""
+
+    def __init__(self, *, path: str, reason: str) -> None:
+        """Name the file and the system's reason."""
+        self.path, self.reason = path, reason
+        super().__init__(
+            f"the journal {path} cannot be kept: {reason}",
+            next_step="make room, or name a folder that you may write in PGRUNBOOK_RECORDS, then do it again",
+        )
+
+
+class ReadOnlyTarget(RunbookError):
+    """The target lets this role open read-only transactions only."""
+
+    def __init__(self, *, where: str, user: str) -> None:
+        """Name the server and the role."""
+        super().__init__(
+            f"{where} is read-only for role {user!r}: default_transaction_read_only is on",
+            next_step="ask whoever set it for the role, the database or the server before you change anything",
+        )
+
+
+class ReasonMissing(RunbookError):
+    """All gates were to be opened without a reason."""
+
+    exit_code = REFUSED
+
+    def __init__(self) -> None:
+        """Say what is missing."""
+        super().__init__(
+            "--approve-all needs a reason", next_step="add --reason TEXT; it is kept in the record"
+        )

@@ -65,7 +65,8 @@ class Gates:
         """Return the decision that opened a step's gate.
 
         Raises GateClosed when nobody decided, somebody said no, fewer people approved than the run
-        asks for, or the script was edited after it was approved.
+        asks for (upper and lower case of a name are one person), or the script was edited after it was
+        approved.
         """
         decided = self.decisions.get(step, [])
         if not decided:
@@ -74,10 +75,17 @@ class Gates:
             raise GateClosed(step=step, reason=f"{decided[-1].who} said NO-GO ({decided[-1].reason})")
         if decided[-1].script_sha256 != script_sha256:
             raise GateClosed(step=step, reason="the script was edited after it was approved")
-        people = {decision.who for decision in decided if decision.script_sha256 == script_sha256}
+        people = {
+            " ".join(decision.who.split()).casefold(): decision.who
+            for decision in decided
+            if decision.go and decision.script_sha256 == script_sha256 and decision.who.strip()
+        }
+        if not people:
+            raise GateClosed(step=step, reason="nobody put a name to its approval")
         if len(people) < self.approvals_needed and decided[-1].how != Policy.REHEARSAL.value:
             raise GateClosed(
                 step=step,
-                reason=f"{len(people)} of {self.approvals_needed} people approved it ({', '.join(sorted(people))})",
+                reason=f"{len(people)} of {self.approvals_needed} people approved it"
+                f" ({', '.join(sorted(people.values()))})",
             )
         return decided[-1]

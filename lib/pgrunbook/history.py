@@ -8,6 +8,7 @@ from typing import Any
 __all__ = ["summarise"]
 
 Event = Mapping[str, Any]
+NOTHING = "-"
 
 
 def summarise(run_id: str, events: Sequence[Event], *, chain: str) -> dict[str, Any]:
@@ -34,14 +35,18 @@ def summarise(run_id: str, events: Sequence[Event], *, chain: str) -> dict[str, 
         "server": opened.get("server", ""),
         "started": _at(events[0]) if events else "",
         "finished": _at(events[-1]) if events else "",
-        "stall_budget_ms": float(opened.get("stall_budget_ms", 0)),
-        "worst_stall_ms": max((float(e["detail"].get("worst_stall_ms", 0)) for e in events), default=0.0),
+        "stall_budget_ms": float(opened.get("stall_budget_ms") or 0),
+        "worst_stall_ms": max((float(e["detail"].get("worst_stall_ms") or 0) for e in events), default=0.0),
         "approvals": tuple(_approval(event) for event in events if event["kind"] == "gate"),
         "checks": tuple(_checks(events, "preflight")),
         "steps": tuple(steps),
         "remedies": tuple(_remedy(event) for event in events if event["kind"].startswith("remedy ")),
         "verification": tuple(_checks(events, "verified")),
-        "rollbacks": tuple(_step(event) for event in events if event["kind"].startswith("rollback done")),
+        "rollbacks": tuple(
+            _step(event)
+            for event in events
+            if event["kind"] in ("rollback done", "rollback failed", "rollback cancelled")
+        ),
         "rehearsal": tuple(_rehearsal(events)),
         "scripts": tuple(
             {"file": file, "sha256": sha256} for file, sha256 in sorted(opened.get("scripts", {}).items())
@@ -62,10 +67,15 @@ def summarise(run_id: str, events: Sequence[Event], *, chain: str) -> dict[str, 
 def _outcome(events: Sequence[Event]) -> str:
     """Return the words for a run that nobody finished."""
     for event in reversed(events):
-        if event["kind"] in ("apply failed", "apply cancelled", "rollback failed"):
-            return f"{event['kind'].split()[1]} at {event['step']}"
-        if event["kind"] == "apply done":
-            return f"stopped after {event['step']}"
+        doing, _, how = event["kind"].partition(" ")
+        if doing in ("apply", "rollback"):
+            way = "" if doing == "apply" else "rolling back "
+            if how in ("failed", "cancelled"):
+                return f"{how} at {way}{event['step']}"
+            if how == "started":
+                return f"interrupted at {way}{event['step']}"
+            if how == "done":
+                return f"{'stopped after' if doing == 'apply' else 'rolled back down to'} {event['step']}"
         if event["kind"] == "preflight":
             return "NO-GO" if event["detail"].get("verdict") == "NO-GO" else "stopped before the first step"
     return "stopped before the audit"
@@ -90,8 +100,8 @@ def _approval(event: Event) -> dict[str, Any]:
         "what": event["step"],
         "decision": "GO" if detail.get("go") else "NO-GO",
         "who": detail.get("who", event["actor"]),
-        "reason": detail.get("reason", ""),
-        "how": detail.get("how", ""),
+        "reason": detail.get("reason", NOTHING),
+        "how": detail.get("how", NOTHING),
     }
 
 
@@ -101,11 +111,11 @@ def _step(event: Event) -> dict[str, Any]:
         "at": _at(event),
         "step": event["step"],
         "outcome": event["kind"].split()[-1],
-        "note": detail.get("note", detail.get("reason", "")),
-        "seconds": detail.get("seconds", ""),
-        "locks held ms": detail.get("held_ms", ""),
-        "attempts": detail.get("attempts", ""),
-        "worst stall ms": detail.get("worst_stall_ms", ""),
+        "note": detail.get("note", detail.get("reason", NOTHING)),
+        "seconds": detail.get("seconds", NOTHING),
+        "locks held ms": detail.get("held_ms", NOTHING),
+        "attempts": detail.get("attempts", NOTHING),
+        "worst stall ms": detail.get("worst_stall_ms", NOTHING),
     }
 
 
@@ -116,7 +126,7 @@ def _checks(events: Sequence[Event], kind: str) -> list[dict[str, Any]]:
             "title": check["title"],
             "severity": check["severity"],
             "rows": check["rows"],
-            "problem": check["problem"],
+            "problem": check["problem"] or NOTHING,
         }
         for check in _last(events, kind).get("checks", [])
     ]
@@ -128,8 +138,8 @@ def _remedy(event: Event) -> dict[str, Any]:
         "at": _at(event),
         "remedy": detail.get("remedy", ""),
         "what": event["kind"].removeprefix("remedy "),
-        "rows": detail.get("rows", ""),
-        "batches": detail.get("batches", ""),
+        "rows": detail.get("rows", NOTHING),
+        "batches": detail.get("batches", NOTHING),
     }
 
 
@@ -161,7 +171,7 @@ def _event(event: Event) -> dict[str, Any]:
     return {
         "at": _at(event),
         "kind": event["kind"],
-        "step": event["step"],
+        "step": event["step"] or NOTHING,
         "actor": event["actor"],
         "hash": event.get("hash", "only in the journal"),
     }

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -13,6 +14,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from pgrunbook import session
+from pgrunbook.detail import storable, text
 from pgrunbook.errors import ChainBroken, LedgerRefused, RunnerBusy
 from pgrunbook.session import Connection, ServerFacts
 from pgrunbook.target import Target
@@ -59,7 +61,7 @@ class Chain:
 
     def __str__(self) -> str:
         """Return the one sentence for boards and records."""
-        return f"unbroken, {self.events} events, head {self.head[:12]}"
+        return f"unbroken, {self.events:,} event{'' if self.events == 1 else 's'}, head {self.head[:12]}"
 
 
 class Ledger:
@@ -73,7 +75,14 @@ class Ledger:
     @property
     def exists(self) -> bool:
         """Return whether the ledger is installed here."""
-        return session.value(self.conn, "SELECT to_regclass('pgrunbook.event') IS NOT NULL") is True
+        # to_regclass() would fail for a role that may not use the schema.
+        return bool(
+            session.value(
+                self.conn,
+                "SELECT EXISTS (SELECT FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n"
+                " ON n.oid = c.relnamespace WHERE n.nspname = 'pgrunbook' AND c.relname = 'event')",
+            )
+        )
 
     def install(self) -> None:
         """Make or upgrade the ledger's schema; does nothing where it is current.
@@ -81,19 +90,14 @@ class Ledger:
         Raises LedgerRefused when the role may not.
         """
         files = sorted(_FOLDER.glob("[0-9][0-9][0-9]_*.sql"))
-        try:
-            with self.conn.transaction():
-                self.conn.execute("SELECT pg_advisory_xact_lock(%s, %s)", (_RUNNER_LOCK[0], 2))
-                installed = 0
-                if self.exists:
-                    installed = session.value(self.conn, "SELECT max(version) FROM pgrunbook.version")
-                for file in files:
-                    if int(file.name[:3]) > installed:
-                        self.conn.execute(file.read_bytes())
-        except psycopg.errors.InsufficientPrivilege as error:
-            raise LedgerRefused(
-                where=self.target.where, user=self.conn.info.user, reason=str(error).splitlines()[0]
-            ) from None
+        with self._may(), self.conn.transaction():
+            self.conn.execute("SELECT pg_advisory_xact_lock(%s, %s)", (_RUNNER_LOCK[0], 2))
+            installed = 0
+            if self.exists:
+                installed = session.value(self.conn, "SELECT max(version) FROM pgrunbook.version")
+            for file in files:
+                if int(file.name[:3]) > installed:
+                    self.conn.execute(file.read_bytes())
 
     def take_runner_lock(self) -> None:
         """Become the only runner in this database, for as long as the connection lives.
@@ -101,15 +105,14 @@ class Ledger:
         Polls once and never waits: a session that waits for an advisory lock holds a snapshot and would
         deadlock a concurrent index build of the holder. Raises RunnerBusy, naming the holder.
         """
-        if session.value(self.conn, "SELECT pg_try_advisory_lock(%s, %s)", _RUNNER_LOCK):
-            return
-        holders = session.rows(self.conn, "runner_lock_holder")
-        holder = holders[0] if holders else {"pid": "?", "user": "?", "application_name": "?", "since": "?"}
-        raise RunnerBusy(
-            where=self.target.where,
-            holder=f"{holder['application_name']} (pid {holder['pid']}, role {holder['user']!r})",
-            since=str(holder["since"]),
-        )
+        while not session.value(self.conn, "SELECT pg_try_advisory_lock(%s, %s)", _RUNNER_LOCK):
+            # Nobody holds it where the holder ended between the two questions: then try again.
+            for holder in session.rows(self.conn, "runner_lock_holder"):
+                raise RunnerBusy(
+                    where=self.target.where,
+                    holder=f"{holder['application_name']} (pid {holder['pid']}, role {holder['user']!r})",
+                    since=holder["since"],
+                )
 
     def free_runner_lock(self) -> None:
         """Let the next runner in."""
@@ -117,19 +120,20 @@ class Ledger:
 
     def open_run(self, *, run_id: str, change: str, operator: str, version: str, facts: ServerFacts) -> None:
         """Write the run's row; does nothing when it is there."""
-        self.conn.execute(
-            "INSERT INTO pgrunbook.run (run_id, change, operator, target_kind, library_version,"
-            " system_identifier, timeline) VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
-            (
-                run_id,
-                change,
-                operator,
-                self.target.kind.value,
-                version,
-                facts.system_identifier,
-                facts.timeline,
-            ),
-        )
+        with self._may():
+            self.conn.execute(
+                "INSERT INTO pgrunbook.run (run_id, change, operator, target_kind, library_version,"
+                " system_identifier, timeline) VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+                (
+                    text(run_id),
+                    change,
+                    text(operator),
+                    self.target.kind.value,
+                    version,
+                    facts.system_identifier,
+                    facts.timeline,
+                ),
+            )
 
     def finish_run(self, run_id: str, outcome: str) -> None:
         """Write how a run ended."""
@@ -151,7 +155,7 @@ class Ledger:
         """Append one event; the server gives it its number, time and hash."""
         self.conn.execute(
             "INSERT INTO pgrunbook.event (run_id, change, step, kind, actor, detail) VALUES (%s, %s, %s, %s, %s, %s)",
-            (run_id, change, step, kind, actor, Jsonb(dict(detail or {}))),
+            (text(run_id), text(change), text(step), kind, text(actor), Jsonb(storable(detail or {}))),
         )
 
     def mark(
@@ -182,7 +186,7 @@ class Ledger:
                 "sha256": sha256,
                 "run_id": run_id,
                 "seconds": seconds,
-                "detail": Jsonb(dict(detail or {})),
+                "detail": Jsonb(storable(detail or {})),
                 "ended": ended,
             },
         )
@@ -192,22 +196,27 @@ class Ledger:
         """Return the state of each step of a change that the ledger knows, by step name."""
         if not self.exists:
             return {}
-        found = session.rows(self.conn, "ledger_steps", {"change": change})
+        with self._may():
+            found = session.rows(self.conn, "ledger_steps", {"change": change})
         return {row["step"]: StepRow(**{**row, "status": Status(row["status"])}) for row in found}
 
     def events(self, *, run_id: str | None = None, change: str | None = None) -> list[dict[str, Any]]:
         """Return events in order, of one run or one change, times as UTC texts."""
         if not self.exists:
             return []
-        return session.rows(self.conn, "ledger_events", {"run_id": run_id, "change": change})
+        with self._may():
+            return session.rows(self.conn, "ledger_events", {"run_id": run_id, "change": change})
 
     def check_chain(self) -> Chain:
         """Return the chain's state after computing every hash again.
 
-        Raises ChainBroken naming the first event that does not fit.
+        Events cut off at the end leave a chain that is whole: compare its head with the one in an earlier
+        record. Raises ChainBroken naming the first event that does not fit.
         """
         previous, count = "0" * 64, 0
-        for row in session.rows(self.conn, "event_chain"):
+        with self._may():
+            found = session.rows(self.conn, "event_chain")
+        for row in found:
             count += 1
             if row["id"] != count:
                 raise ChainBroken(event=count, found=f"the next event in the table is number {row['id']}")
@@ -217,3 +226,20 @@ class Ledger:
                 raise ChainBroken(event=count, found="its contents do not give its hash")
             previous = row["hash"]
         return Chain(events=count, head=previous)
+
+    @contextlib.contextmanager
+    def _may(self) -> Iterator[None]:
+        """Turn a missing privilege into LedgerRefused, with the way out."""
+        try:
+            yield
+        except psycopg.errors.InsufficientPrivilege as error:
+            owner = session.value(
+                self.conn,
+                "SELECT pg_get_userbyid(nspowner)::text FROM pg_catalog.pg_namespace WHERE nspname = 'pgrunbook'",
+            )
+            raise LedgerRefused(
+                where=self.target.where,
+                user=session.value(self.conn, "SELECT current_user::text"),
+                reason=str(error).splitlines()[0],
+                owner=owner or "",
+            ) from None

@@ -16,7 +16,7 @@ from nbformat import NotebookNode
 
 from pgrunbook.errors import UnknownName
 
-__all__ = ["Execution", "execute", "folder", "path_of", "save"]
+__all__ = ["Execution", "execute", "path_of", "save"]
 
 TIMEOUT_S = 600
 
@@ -33,11 +33,6 @@ class Execution:
     def finished(self) -> bool:
         """Return whether every cell ran."""
         return not self.ename
-
-
-def folder(environment: Mapping[str, str]) -> Path:
-    """Return the folder of notebooks: PGRUNBOOK_NOTEBOOKS, else the project's."""
-    return Path(environment.get("PGRUNBOOK_NOTEBOOKS") or Path(__file__).parents[2] / "notebooks")
 
 
 def path_of(name: str, *, within: Path) -> Path:

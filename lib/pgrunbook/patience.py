@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import random
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -64,12 +67,16 @@ class Blocker:
     holds: str
     age_ms: float
     query: str
+    transaction: str = ""
 
     @property
     def who(self) -> str:
         """Return the words that tell this session from others."""
+        if self.pid is None:
+            return self.backend
         name = f" {self.application_name!r}" if self.application_name else ""
-        return f"pid {self.pid}{name}" if self.pid is not None else self.backend
+        kind = f" ({self.backend})" if self.backend not in ("client backend", "session") else ""
+        return f"pid {self.pid}{name}{kind}"
 
     def __str__(self) -> str:
         """Return one line: who, how long, what."""
@@ -89,13 +96,45 @@ class Acquired:
 
 def blockers(look: Connection, locks: Sequence[LockClaim], *, ours: int | None = None) -> list[Blocker]:
     """Return everybody who holds a lock that conflicts with one of ours, oldest first."""
-    wanted = [(claim.table, mode.catalog) for claim in locks for mode in claim.mode.conflicting]
-    found = session.rows(
-        look,
-        "lock_holders",
-        {"relations": [table for table, _ in wanted], "modes": [mode for _, mode in wanted], "ours": ours},
-    )
-    return [Blocker(**row) for row in found]
+    return _Looks(look, locks, ours).take()
+
+
+class _Looks:
+    """Looks at the same locks again and again.
+
+    To a role without pg_read_all_stats the server does not tell when the transaction of another role began.
+    It cannot be older than the last look that did not see it yet; one that the first look finds counts as old.
+    """
+
+    def __init__(self, look: Connection, locks: Sequence[LockClaim], ours: int | None) -> None:
+        wanted = [(claim.table, mode.catalog) for claim in locks for mode in claim.mode.conflicting]
+        self.look = look
+        self.asked = {
+            "relations": [table for table, _ in wanted],
+            "modes": [mode for _, mode in wanted],
+            "ours": ours,
+        }
+        self.since: dict[str, float] = {}
+        self.last: float | None = None
+
+    def take(self) -> list[Blocker]:
+        """Return who holds a conflicting lock now, oldest first."""
+        now = time.perf_counter()
+        found = session.rows(self.look, "lock_holders", self.asked)
+        unseen = now - OLD_MS / 1000 if self.last is None else self.last
+        self.since = {
+            row["transaction"]: self.since.get(row["transaction"], unseen)
+            for row in found
+            if row["age_ms"] is None
+        }
+        self.last = now
+        holders = [
+            Blocker(**{**row, "age_ms": (time.perf_counter() - self.since[row["transaction"]]) * 1000})
+            if row["age_ms"] is None
+            else Blocker(**row)
+            for row in found
+        ]
+        return sorted(holders, key=lambda one: -one.age_ms)
 
 
 def acquire(
@@ -112,36 +151,43 @@ def acquire(
     """Begin a transaction on `work` that holds all locks, in one fixed order; return how it went.
 
     Looks from a second connection first and does not ask while an old conflicting holder is there, so
-    that nobody has to queue behind our request. No request waits longer than half the stall budget or
-    its row of the policy, whichever is less. `checkpoint` is called between attempts and may raise to
-    stop. Raises LockNotTaken after the last row, or after `limit_s` seconds, by default the worst case
-    of the policy (PostgreSQL manual, 13.3.1 and `lock_timeout`).
+    that nobody has to queue behind our request. No attempt, however many locks it is for, waits longer than
+    half the stall budget or its row of the policy, whichever is less. An autovacuum worker is asked to give
+    way, unless it works against wraparound. `checkpoint` is called between attempts and may raise to stop.
+    Raises LockNotTaken after the last row, or after `limit_s` seconds, by default the worst case of the
+    policy; then, as after any other error, no transaction is open (PostgreSQL manual, 13.3.1 and
+    `lock_timeout`).
     """
     began = time.perf_counter()
-    limit = worst_case(policy) if limit_s is None else limit_s
+    deadline = began + (worst_case(policy) if limit_s is None else limit_s)
     ordered = sorted(locks, key=lambda claim: (claim.table, claim.mode.value))
-    asked = 0
+    looks = _Looks(look, ordered, work.info.backend_pid)
+    asked = longest_ms = 0
     for row in policy:
-        if not _clear(work, look, ordered, began + limit, asked, on_wait, checkpoint):
+        if not _clear(looks, deadline, asked, on_wait, checkpoint):
             break
         asked += 1
-        if _ask(work, ordered, max(1, min(row.lock_timeout_ms, stall_budget_ms // 2))):
+        timeout_ms = max(1, min(row.lock_timeout_ms, stall_budget_ms // 2))
+        longest_ms = max(longest_ms, timeout_ms)
+        if _ask(work, ordered, timeout_ms):
             return Acquired(asked, time.perf_counter() - began, time.perf_counter())
-        on_wait(blockers(look, ordered, ours=work.info.backend_pid), asked)
+        on_wait(looks.take(), asked)
         # Jitter keeps two runners, or a runner and a cron job, from meeting for ever.
-        _pause(row.pause_ms / 1000 * (1 + random.uniform(-_JITTER, _JITTER)), checkpoint)
+        pause = row.pause_ms / 1000 * (1 + random.uniform(-_JITTER, _JITTER))
+        _pause(min(pause, deadline - time.perf_counter()), checkpoint)
+        if time.perf_counter() >= deadline:
+            break
     raise LockNotTaken(
         locks="; ".join(f"{claim.mode.word} on {claim.table}" for claim in ordered),
         attempts=asked,
         seconds=time.perf_counter() - began,
-        blockers=[str(blocker) for blocker in blockers(look, ordered, ours=work.info.backend_pid)],
+        longest_ms=longest_ms,
+        blockers=[str(blocker) for blocker in looks.take()],
     )
 
 
 def _clear(
-    work: Connection,
-    look: Connection,
-    ordered: Sequence[LockClaim],
+    looks: _Looks,
     deadline: float,
     asked: int,
     on_wait: Callable[[Sequence[Blocker], int], None],
@@ -150,53 +196,67 @@ def _clear(
     """Look until no old holder is in the way; return False when the deadline passes first."""
     while True:
         checkpoint()
-        old = [one for one in blockers(look, ordered, ours=work.info.backend_pid) if one.age_ms >= OLD_MS]
+        old = [one for one in looks.take() if one.age_ms >= OLD_MS]
         if not old:
             return True
         if time.perf_counter() >= deadline:
             return False
         on_wait(old, asked)
+        if all(one.backend == "autovacuum worker" for one in old):
+            _ask_to_give_way(looks.look, old)
         # Who has been there for a tenth of a second may be gone in a hundredth; who has been there for an
         # hour is worth a look ten times a second. The gap between two short readers must not be missed.
         _pause(min(_LOOK_MOST_S, max(_LOOK_LEAST_S, old[0].age_ms / 1000 / 20)), checkpoint)
 
 
 def split_name(table: str) -> tuple[str, ...]:
-    """Return the parts of a table name as written in a header.
+    """Return the parts of a table name as SQL spells it.
 
-    >>> split_name('shop.classes'), split_name('"odd.name"')
-    (('shop', 'classes'), ('odd.name',))
+    >>> split_name('shop.classes'), split_name('"odd.name"'), split_name('"x""; DROP TABLE y"')
+    (('shop', 'classes'), ('odd.name',), ('x"; DROP TABLE y',))
     """
-    parts, current, inside = [], "", False
-    for character in table:
-        if character == '"':
-            inside = not inside
-        elif character == "." and not inside:
-            parts.append(current)
-            current = ""
-        else:
-            current += character
-    return (*parts, current)
+    return tuple(quoted.replace('""', '"') or plain for quoted, plain in _PART.findall(table))
+
+
+_PART = re.compile(r'"((?:[^"]|"")+)"|([^".]+)')
 
 
 def _ask(work: Connection, ordered: Sequence[LockClaim], timeout_ms: int) -> bool:
+    ends = time.perf_counter() + timeout_ms / 1000
     work.execute("BEGIN")
     try:
-        work.execute(f"SET LOCAL lock_timeout = {int(timeout_ms)}")
+        # Also where no lock is claimed: a statement must not queue for one that it takes all the same.
+        work.execute(f"SET LOCAL lock_timeout = {timeout_ms}")
         for claim in ordered:
+            # One lock_timeout is for one table and one partition; what is held already stalls others meanwhile.
+            left_ms = max(1, math.ceil((ends - time.perf_counter()) * 1000))
             work.execute(
-                sql.SQL("LOCK TABLE {} IN {} MODE").format(
-                    sql.Identifier(*split_name(claim.table)), sql.SQL(claim.mode.sql)
+                sql.SQL(
+                    "SET LOCAL lock_timeout = {left}; SET LOCAL statement_timeout = {left}; LOCK TABLE {table} IN {mode} MODE"
+                ).format(
+                    left=sql.Literal(left_ms),
+                    table=sql.Identifier(*split_name(claim.table)),
+                    mode=sql.SQL(claim.mode.sql),
                 )
             )
-    except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
-        work.execute("ROLLBACK")
-        return False
-    except psycopg.Error:
+        work.execute("SET LOCAL statement_timeout = 0")
+    except BaseException as error:
         if not work.closed:
             work.execute("ROLLBACK")
+        if isinstance(error, (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)):
+            return False
+        # A cancelled statement is our own timeout when the time is over, and somebody's wish before that.
+        if isinstance(error, psycopg.errors.QueryCanceled) and time.perf_counter() >= ends:
+            return False
         raise
     return True
+
+
+def _ask_to_give_way(look: Connection, workers: Sequence[Blocker]) -> None:
+    for worker in workers:
+        # A role that may not signal it waits until it ends.
+        with contextlib.suppress(psycopg.errors.InsufficientPrivilege):
+            session.rows(look, "cancel_autovacuum", {"pid": worker.pid})
 
 
 def _pause(seconds: float, checkpoint: Callable[[], None]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
+from pgrunbook import places
 from pgrunbook.errors import UnknownName
 from pgrunbook.history import summarise
 from pgrunbook.journal import Journal
@@ -16,17 +17,9 @@ from pgrunbook.run import Run
 from pgrunbook.views.record import Summary, export, synthesize
 from pgrunbook.views.view import View
 
-__all__ = ["from_journal", "from_ledger", "records_folder", "write_executed", "write_record"]
+__all__ = ["from_journal", "from_ledger", "write_executed", "write_record"]
 
 _NAME = "record.html"
-
-
-def records_folder() -> Path:
-    """Return where records go: PGRUNBOOK_RECORDS, else `records` of the project, else of the current folder."""
-    if named := os.environ.get("PGRUNBOOK_RECORDS"):
-        return Path(named).expanduser().absolute()
-    project = Path(__file__).parents[2]
-    return (project if (project / "notebooks").is_dir() else Path.cwd()) / "records"
 
 
 def write_record(run: Run, shown: Sequence[tuple[str, View]]) -> Path:
@@ -43,7 +36,7 @@ def write_record(run: Run, shown: Sequence[tuple[str, View]]) -> Path:
 
 def from_journal(run_id: str) -> Summary:
     """Return the summary of a run from its journal, for a run whose database may be gone."""
-    folder = records_folder() / run_id
+    folder = places.records() / run_id
     chain = folder / "chain.txt"
     entries = [entry for entry in Journal(folder).entries() if entry["kind"] != "merged"]
     said = chain.read_text(encoding="utf-8") if chain.exists() else ""
@@ -52,7 +45,7 @@ def from_journal(run_id: str) -> Summary:
 
 def write_executed(notebook: NotebookNode, summary: Summary) -> Path:
     """Write the record of a run with its executed notebook as evidence; return the file."""
-    return _write(records_folder() / summary.run_id, notebook, summary)
+    return _write(places.records() / summary.run_id, notebook, summary)
 
 
 def from_ledger(ledger: Ledger, *, change: str, run_id: str | None) -> tuple[Path, Summary]:
@@ -68,7 +61,7 @@ def from_ledger(ledger: Ledger, *, change: str, run_id: str | None) -> tuple[Pat
         raise UnknownName(kind=f"run of {change}", name=chosen, known=runs)
     own = [event for event in events if event["run_id"] == chosen]
     summary = Summary(**summarise(chosen, own, chain=str(ledger.check_chain())))
-    return _write(records_folder() / chosen, synthesize(summary.title or change, []), summary), summary
+    return _write(places.records() / chosen, synthesize(summary.title or change, []), summary), summary
 
 
 def _write(folder: Path, notebook: NotebookNode, summary: Summary) -> Path:

@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
-from psycopg import sql
-from psycopg.types.json import Jsonb
 
+from pgrunbook import quarantine
 from pgrunbook.change import Script
 from pgrunbook.errors import RemedyFailed
 from pgrunbook.patience import split_name
+from pgrunbook.quarantine import Repair
 from pgrunbook.session import Connection
 
 __all__ = ["Applied", "Preview", "Repair", "Undone", "apply", "preview", "undo"]
 
+T = TypeVar("T")
+
 TIMEOUT_MS = 30_000
-LOCK_TIMEOUT_MS = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Repair:
-    """One row that a remedy changed: which, what it held, what it holds (None where it was deleted)."""
-
-    key: Mapping[str, Any]
-    before: Mapping[str, Any]
-    after: Mapping[str, Any] | None
+# A batch that waits keeps the rows that it repaired already: it gives them back soon and tries again.
+LOCK_TIMEOUT_MS = 50
+ATTEMPTS, PAUSE_S = 40, 0.25
+UNDO_BATCH = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +60,22 @@ class Undone:
 def preview(conn: Connection, look: Connection, script: Script) -> Preview:
     """Return the first batch of a remedy as before/after rows, and whether undo gives every row back.
 
-    Everything happens in a transaction that is rolled back; the proof compares each whole row after the
-    undo with the row as another session sees it. Raises RemedyFailed with the server's reason.
+    Everything happens in a transaction that is rolled back; the proof compares the text of each whole row
+    after the undo with the row as another session sees it. Raises RemedyFailed with the server's reason.
     """
     table = _table(script)
-    with _guarded(script):
+
+    def attempt() -> Preview:
         with conn.transaction(force_rollback=True):
             repairs = _batch(conn, script)
-            for repair in repairs:
-                _restore(conn, script, table, repair)
-            proved = all(_whole(conn, table, repair) == _whole(look, table, repair) for repair in repairs)
-        return Preview(script.name, ".".join(table), tuple(repairs), proved)
+            restored = quarantine.restore(conn, table, repairs)
+            proved = len(restored) == len(repairs)
+            if proved and repairs:
+                proved = quarantine.whole(conn, table, repairs) == quarantine.whole(look, table, repairs)
+            return Preview(script.name, ".".join(table), tuple(repairs), proved)
+
+    with _guarded(script):
+        return _patiently(attempt, lambda: None)
 
 
 def apply(
@@ -87,71 +90,72 @@ def apply(
     """Run a remedy batch by batch until it finds nothing more; each batch commits with its quarantine rows.
 
     Stopped at any moment, the next call goes on where it ended. Raises RemedyFailed when a batch fails
-    or repairs a row a second time, which would never end.
+    or repairs a row a second time, which would never end; and whatever `checkpoint` raises to stop it.
     """
     table = _table(script)
     total = batches = 0
     seen: set[str] = set()
-    while True:
-        checkpoint()
-        with _guarded(script), conn.transaction():
+
+    def attempt() -> list[Repair]:
+        with conn.transaction():
             repairs = _batch(conn, script)
-            keys = {repr(sorted(repair.key.items())) for repair in repairs}
+            keys = {repair.texts[0] for repair in repairs}
             if len(keys) < len(repairs) or keys & seen:
                 raise RemedyFailed(
                     remedy=script.name,
                     reason="it repairs the same row twice and would never end",
-                    next_step="make the file find only rows that still need repair; the last batch was rolled back",
+                    next_step="let it find only rows that still need repair; the last batch was rolled back",
                 )
-            seen |= keys
-            if repairs:
-                with conn.cursor() as cursor:
-                    cursor.executemany(
-                        "INSERT INTO pgrunbook.quarantine (run_id, change, remedy, table_name, key, before, after)"
-                        " VALUES (%s, %s, %s, %s, %s, %s, %s)",
-                        [
-                            (
-                                run_id,
-                                change,
-                                script.name,
-                                ".".join(table),
-                                Jsonb(dict(repair.key)),
-                                Jsonb(dict(repair.before)),
-                                None if repair.after is None else Jsonb(dict(repair.after)),
-                            )
-                            for repair in repairs
-                        ],
-                    )
+            quarantine.keep(
+                conn, repairs, run_id=run_id, change=change, remedy=script.name, table=".".join(table)
+            )
+            seen.update(keys)
+            return repairs
+
+    while True:
+        checkpoint()
+        with _guarded(script, checkpoint):
+            repairs = _patiently(attempt, checkpoint)
         if not repairs:
             return Applied(script.name, ".".join(table), total, batches)
         total, batches = total + len(repairs), batches + 1
         on_batch(total)
 
 
-def undo(conn: Connection, script: Script, *, change: str) -> Undone:
-    """Give back what a remedy replaced, newest first, in one transaction.
+def undo(
+    conn: Connection, script: Script, *, change: str, checkpoint: Callable[[], None] = lambda: None
+) -> Undone:
+    """Give back what a remedy replaced, newest first, batch by batch.
 
     A row that somebody changed since is left as it is and listed. Raises RemedyFailed with the server's
-    reason, for instance when a constraint now forbids the old value; then nothing was given back.
+    reason, for instance when a constraint now forbids the old value; that batch is left as it was.
     """
     table = _table(script)
-    restored, refused = 0, []
-    with _guarded(script), conn.transaction():
-        kept = conn.execute(
-            "SELECT id, key, before, after FROM pgrunbook.quarantine"
-            " WHERE change = %s AND remedy = %s AND undone_at IS NULL ORDER BY id DESC FOR UPDATE",
-            (change, script.name),
-        ).fetchall()
-        for row in kept:
-            if _restore(conn, script, table, Repair(row["key"], row["before"], row["after"])):
-                conn.execute(
-                    "UPDATE pgrunbook.quarantine SET undone_at = clock_timestamp() WHERE id = %s",
-                    (row["id"],),
-                )
-                restored += 1
-            else:
-                refused.append(row["key"])
-    return Undone(script.name, restored, tuple(refused))
+    restored = 0
+    refused: list[Mapping[str, Any]] = []
+    newest: int | None = None
+
+    def attempt() -> tuple[dict[int, Repair], set[int]]:
+        with conn.transaction():
+            _limit(conn)
+            kept = quarantine.kept(conn, change=change, remedy=script.name, below=newest, limit=UNDO_BATCH)
+            given_back: set[int] = set()
+            for part in quarantine.rounds(kept):
+                numbers = list(part)
+                done = quarantine.restore(conn, table, [part[number] for number in numbers])
+                given_back |= {numbers[position] for position in done}
+            quarantine.mark_undone(conn, given_back)
+            return kept, given_back
+
+    while True:
+        checkpoint()
+        with _guarded(script, checkpoint):
+            kept, given_back = _patiently(attempt, checkpoint)
+        if not kept:
+            return Undone(script.name, restored, tuple(refused))
+        newest = min(kept)
+        restored += len(given_back)
+        refused += [kept[number].key for number in sorted(kept.keys() - given_back, reverse=True)]
 
 
 def _table(script: Script) -> tuple[str, ...]:
@@ -160,76 +164,54 @@ def _table(script: Script) -> tuple[str, ...]:
     return split_name(target)
 
 
-def _batch(conn: Connection, script: Script) -> list[Repair]:
+def _limit(conn: Connection) -> None:
     conn.execute(f"SET LOCAL statement_timeout = {TIMEOUT_MS}")
     conn.execute(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}")
-    found = conn.execute(script.text.encode()).fetchall()
-    return [Repair(row["key"], row["before"], row["after"]) for row in found]
 
 
-def _restore(conn: Connection, script: Script, table: Sequence[str], repair: Repair) -> bool:
-    name = sql.Identifier(*table)
-    if repair.after is None:
-        statement = sql.SQL(
-            "INSERT INTO {table} OVERRIDING SYSTEM VALUE SELECT * FROM jsonb_populate_record(NULL::{table}, %(before)s)"
-        ).format(table=name)
-        return conn.execute(statement, {"before": Jsonb(dict(repair.before))}).rowcount == 1
-    statement = sql.SQL(
-        "UPDATE {table} AS t SET {columns} FROM jsonb_populate_record(NULL::{table}, %(before)s) AS b"
-        " WHERE {is_key} AND {as_left}"
-    ).format(
-        table=name,
-        columns=sql.SQL(", ").join(
-            sql.SQL("{column} = b.{column}").format(column=sql.Identifier(column)) for column in repair.before
-        ),
-        is_key=_equals(table, repair.key, "key"),
-        as_left=_equals(table, repair.after, "after"),
-    )
-    values = {
-        "before": Jsonb(dict(repair.before)),
-        "key": Jsonb(dict(repair.key)),
-        "after": Jsonb(dict(repair.after)),
-    }
-    return conn.execute(statement, values).rowcount == 1
+def _batch(conn: Connection, script: Script) -> list[Repair]:
+    _limit(conn)
+    if script.statements[0].verb == "DELETE" and (
+        others := quarantine.touched_by_delete(conn, _table(script))
+    ):
+        raise RemedyFailed(
+            remedy=script.name,
+            reason=f"a foreign key would change {', '.join(others)} with the rows that it deletes",
+            next_step="repair these tables first, by their own remedy; quarantine keeps rows of one table",
+        )
+    try:
+        return quarantine.read(conn, script.text)
+    except ValueError as error:
+        raise RemedyFailed(
+            remedy=script.name,
+            reason=str(error),
+            next_step="return objects such as jsonb_build_object('id', t.id) AS key; nothing was changed",
+        ) from None
 
 
-def _equals(table: Sequence[str], columns: Mapping[str, Any], values: str) -> sql.Composable:
-    """Return a condition that `t` holds the values of a jsonb parameter, typed as the table's columns are."""
-    if not columns:
-        return sql.SQL("true")
-    # Equality on the key comes first in typed form, so that the primary key's index serves it.
-    return sql.SQL(" AND ").join(
-        sql.SQL(
-            "t.{column} IS NOT DISTINCT FROM (SELECT v.{column} FROM jsonb_populate_record(NULL::{table}, {values}) AS v)"
-            if value is None
-            else "t.{column} = (SELECT v.{column} FROM jsonb_populate_record(NULL::{table}, {values}) AS v)"
-        ).format(column=sql.Identifier(column), table=sql.Identifier(*table), values=sql.Placeholder(values))
-        for column, value in columns.items()
-    )
+def _patiently(attempt: Callable[[], T], checkpoint: Callable[[], None]) -> T:
+    """Return what the attempt returns, trying again while somebody holds a row that it wants."""
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return attempt()
+        except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
+            checkpoint()
+            time.sleep(PAUSE_S)
+    return attempt()
 
 
-def _whole(conn: Connection, table: Sequence[str], repair: Repair) -> Any:
-    statement = sql.SQL("SELECT to_jsonb(t)::text AS row FROM {table} AS t WHERE {is_key}").format(
-        table=sql.Identifier(*table), is_key=_equals(table, repair.key, "key")
-    )
-    return conn.execute(statement, {"key": Jsonb(dict(repair.key))}).fetchall()
-
-
-class _guarded:
-    """Turns the server's refusals into RemedyFailed."""
-
-    def __init__(self, script: Script) -> None:
-        self.script = script
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, psycopg.Error):
-            lines = str(error).splitlines()
-            raise RemedyFailed(
-                remedy=self.script.name,
-                reason=lines[0],
-                details=lines[1:3],
-                next_step="nothing of this batch was changed; mend the cause and call it again",
-            ) from error
+@contextlib.contextmanager
+def _guarded(script: Script, checkpoint: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Turn the server's refusals into RemedyFailed; a cancelled statement into what the checkpoint raises."""
+    try:
+        yield
+    except psycopg.Error as error:
+        if isinstance(error, psycopg.errors.QueryCanceled):
+            checkpoint()
+        lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+        raise RemedyFailed(
+            remedy=script.name,
+            reason=lines[0],
+            details=lines[1:3],
+            next_step="nothing of this batch was changed; mend the cause and call it again",
+        ) from error

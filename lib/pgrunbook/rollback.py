@@ -30,18 +30,34 @@ def roll_back(binding: Binding, change: Change, *, keep: str | None) -> list[Out
         found = standing.of(chosen, rows, binding.facts.cluster, backwards=True)
         if found is Standing.NOT_RUN:
             continue
-        if found is Standing.UNFINISHED and not in_place(binding, chosen):
+        detail = rows[chosen.name].detail
+        if found is Standing.UNFINISHED and not _left_something(binding, chosen, detail):
             _forget(binding, chosen)
             continue
-        undone.extend(_undo(binding, chosen, rows[chosen.name].detail))
+        undone.extend(_undo(binding, chosen, detail))
     return undone
+
+
+def _left_something(binding: Binding, chosen: Step, detail: Mapping[str, Any]) -> bool:
+    """Return whether there is something of an unfinished step to undo."""
+    if in_place(binding, chosen):
+        return True
+    if chosen.migrate.header.in_transaction:
+        return False
+    if detail.get("ran"):
+        return True
+    # An interrupted DROP INDEX CONCURRENTLY leaves the index invalid: the way back builds it again.
+    index = concurrent.index_name(chosen.rollback[0].statements[0])
+    state = concurrent.index_state(binding.control, index) if index is not None else None
+    return state is not None and not state.is_valid
 
 
 def _undo(binding: Binding, chosen: Step, detail: Mapping[str, Any]) -> list[Outcome]:
     outcomes = []
-    finished = detail.get("part") if detail.get("part_done") else None
     labels = [script.label for script in chosen.rollback]
-    first = labels.index(finished) + 1 if finished in labels else 0
+    # Parts before the one that was begun last are done; that one too, if the ledger says so.
+    begun = labels.index(detail["part"]) if detail.get("part") in labels else 0
+    first = begun + (detail.get("part_done") is True and detail.get("part") in labels)
     for number, script in enumerate(chosen.rollback[first:], start=first + 1):
         last = number == len(chosen.rollback)
         outcomes.append(

@@ -17,10 +17,9 @@ import sqlalchemy
 from psycopg.rows import tuple_row
 
 from pgrunbook import change as changes
-from pgrunbook import kernel, samples, server, session, target
+from pgrunbook import kernel, places, samples, server, session, target
 from pgrunbook.errors import GateClosed, RunbookError, StepCancelled
 from pgrunbook.gate import Policy
-from pgrunbook.record import records_folder, write_record
 from pgrunbook.run import ROLLBACK, Run
 from pgrunbook.server import Server
 from pgrunbook.step import Budgets, Cancelled, Outcome
@@ -65,7 +64,7 @@ class Runbook:
         BadTarget, CannotConnect, NotPrimary, ServerWouldNotStart.
         """
         chosen = changes.load(change, root=changes.root_from(os.environ))
-        embedded = functools.cache(lambda: server.start(int(os.environ.get("PGRUNBOOK_POSTGRES", "18"))))
+        embedded = functools.cache(lambda: server.start(places.embedded_major()))
         if os.environ.get("PGRUNBOOK_TARGET", "").strip():
             bound = target.from_environment(os.environ)
         else:
@@ -74,7 +73,7 @@ class Runbook:
         run = Run(
             chosen,
             bound,
-            records_folder(),
+            places.records(),
             Policy.of(bound.kind),
             approvals_needed=approvals,
             budgets=Budgets(stall_ms=stall_budget_ms, hold_ms=hold_budget_ms),
@@ -198,6 +197,9 @@ class Runbook:
 
     def record(self) -> View:
         """Write the HTML record of this run; where it lies is shown to whoever is there."""
+        # The libraries behind it take seconds to load: nobody should wait for them at the first cell.
+        from pgrunbook.record import write_record
+
         status = self.run.status()
         done = sum(row["status"] == "done" for row in status)
         words = (

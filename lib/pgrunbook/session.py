@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import DictRow, dict_row
 
 from pgrunbook import queries
-from pgrunbook.errors import CannotConnect, NotPrimary
+from pgrunbook.errors import CannotConnect, NotPrimary, ReadOnlyTarget
 from pgrunbook.target import Kind, Target
 
 __all__ = ["Connection", "ServerFacts", "alive", "bind", "connect", "rows", "value"]
@@ -42,33 +43,54 @@ def connect(target: Target, *, purpose: str) -> Connection:
     """Return an autocommit connection whose rows are dicts, in UTC.
 
     `purpose` ends the application_name, so that other operators can tell our sessions apart.
-    Timeouts that a role or database may have set are switched off: this project sets its own.
+    Timeouts that a role or database may have set are switched off: this project sets its own. Scripts
+    are sent as UTF-8, and every statement sees what was committed before it.
     Raises CannotConnect with the server's reason and never with a password.
     """
-    given = conninfo_to_dict(target.conninfo)
-    conninfo = make_conninfo(
-        target.conninfo,
-        connect_timeout=given.get("connect_timeout") or 10,
-        application_name=f"pgrunbook {purpose}"[:63],
-    )
+    options = {"application_name": f"pgrunbook {purpose}"[:63], "client_encoding": "UTF8"}
+    if not conninfo_to_dict(target.conninfo).get("connect_timeout") and not os.environ.get("PGCONNECT_TIMEOUT"):
+        options["connect_timeout"] = "10"
+    conn = None
     try:
-        conn = psycopg.connect(conninfo, autocommit=True, row_factory=dict_row)
-    except psycopg.OperationalError as error:
+        conn = psycopg.connect(
+            make_conninfo(target.conninfo, **options), autocommit=True, row_factory=dict_row
+        )
+        conn.execute(_SETTINGS)
+    except (psycopg.Error, ValueError) as error:
+        if conn is not None:
+            conn.close()
         raise _refusal(target, error) from None
-    conn.execute("SET TimeZone TO 'UTC'; SET statement_timeout TO 0; SET lock_timeout TO 0;")
-    conn.execute("SET idle_in_transaction_session_timeout TO 0; SET client_min_messages TO notice;")
     return conn
+
+
+_SETTINGS = """
+SET TimeZone TO 'UTC';
+SET client_min_messages TO notice;
+SET default_transaction_isolation TO 'read committed';
+SELECT set_config(name, '0', false)
+  FROM pg_catalog.pg_settings
+ WHERE name IN ('statement_timeout', 'lock_timeout', 'transaction_timeout',
+                'idle_in_transaction_session_timeout', 'idle_session_timeout');
+"""
 
 
 def bind(conn: Connection, target: Target, *, for_change: bool = True) -> ServerFacts:
     """Return the facts of the server behind a session.
 
-    Raises NotPrimary when a change is to be made and the server is a standby.
+    The cluster is unknown where pg_control_system() or pg_control_checkpoint() was revoked from the role.
+    Raises NotPrimary or ReadOnlyTarget when a change is to be made and the server takes none.
     """
     row = rows(conn, "server_facts")[0]
-    facts = ServerFacts(**{name: row[name] for name in ServerFacts.__slots__})
+    try:
+        cluster = rows(conn, "cluster")[0]
+    except psycopg.errors.InsufficientPrivilege:
+        cluster = {"system_identifier": "unknown", "timeline": 0}
+    read_only = row.pop("read_only")
+    facts = ServerFacts(**row, **cluster)
     if facts.is_standby and for_change:
         raise NotPrimary(where=target.where)
+    if read_only and for_change:
+        raise ReadOnlyTarget(where=target.where, user=facts.user)
     return facts
 
 
@@ -84,12 +106,13 @@ def value(conn: Connection, sql: str, parameters: Sequence[object] = ()) -> Any:
 
 
 def alive(conn: Connection | None) -> bool:
-    """Return whether the server still answers on this connection."""
+    """Return whether the server still answers on this connection; one that does not is closed."""
     if conn is None or conn.closed:
         return False
     try:
         conn.execute("SELECT 1")
     except psycopg.Error:
+        conn.close()
         return False
     return True
 
@@ -108,7 +131,7 @@ _WAY_OUT = (
 )
 
 
-def _refusal(target: Target, error: psycopg.Error) -> CannotConnect:
+def _refusal(target: Target, error: Exception) -> CannotConnect:
     reason = " ".join(target.redacted(str(error)).split())
     next_step = "check that the server runs and that host and port in PGRUNBOOK_TARGET are right"
     if target.kind is Kind.REHEARSAL:

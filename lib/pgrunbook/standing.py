@@ -27,14 +27,14 @@ class Standing(Enum):
 def of(step: Step, rows: Mapping[str, StepRow], cluster: str, *, backwards: bool = False) -> Standing:
     """Return where a step stands on this cluster.
 
-    Raises ScriptChanged when its file was edited after it ran (forwards only: the way back is another
-    file), OtherCluster when an unfinished step was begun on another server.
+    Raises ScriptChanged when its file was edited after it ran, OtherCluster when an unfinished step was begun
+    on another server; both forwards only: the way back is another file, and the way out after a failover.
     """
     row = rows.get(step.name)
     if row is None or row.status in (Status.FAILED, Status.ROLLED_BACK):
         # A failed step outside a transaction may have left something; its verify file tells.
         return Standing.UNFINISHED if row is not None and row.status is Status.FAILED else Standing.NOT_RUN
-    if row.status in (Status.RUNNING, Status.ROLLING_BACK) and row.cluster != cluster:
+    if row.status in (Status.RUNNING, Status.ROLLING_BACK) and row.cluster != cluster and not backwards:
         raise OtherCluster(change=step.name, was=row.cluster, now=cluster)
     if row.status is Status.RUNNING:
         return Standing.UNFINISHED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pgrunbook import errors
+from pgrunbook import errors, server
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 LANE_SECONDS: Final = 900
@@ -31,6 +32,7 @@ class Lane:
     commands: tuple[tuple[str, ...], ...]
     major: int = 18
     junit: Path | None = None
+    kernels: bool = False
     refusal: str = ""
 
 
@@ -70,7 +72,8 @@ def run(argv: Sequence[str]) -> int:
 
 def lanes(root: Path, reports: Path) -> Iterator[Lane]:
     """Yield all lanes of the suite for a checkout, in order."""
-    yield Lane("style", (_python("ruff", "check", "."), _python("ruff", "format", "--check", ".")))
+    concise = ("--output-format=concise", ".")
+    yield Lane("style", (_python("ruff", "check", *concise), _python("ruff", "format", "--check", *concise)))
     yield Lane("types", (_python("mypy"),))
     yield _tests("tests on 18", "not faults", reports / "tests-18.xml")
     yield _tests(
@@ -109,7 +112,7 @@ def _notebooks(root: Path, number: int, major: int, junit: Path) -> Lane:
     # Their text twins are Python files too: without the project's own options pytest would import them.
     options = ["-o", "addopts=", "-p", "no:cacheprovider", "-q", "-x", f"--timeout={2 * CELL_SECONDS}"]
     nbval = ["--nbval", "--nbval-current-env", f"--nbval-cell-timeout={CELL_SECONDS}", f"--junitxml={junit}"]
-    return Lane(name, (_python("pytest", *options, *nbval, *files),), major=major, junit=junit)
+    return Lane(name, (_python("pytest", *options, *nbval, *files),), major=major, junit=junit, kernels=True)
 
 
 def _run(lane: Lane) -> Outcome:
@@ -118,6 +121,10 @@ def _run(lane: Lane) -> Outcome:
     if lane.refusal:
         print(lane.refusal, flush=True)
     codes = [_exit_code(command, environment(lane.major)) for command in lane.commands]
+    if lane.kernels:
+        # nbval kills its kernels, which leaves their server running: the last to use it stops it.
+        with contextlib.suppress(errors.RunbookError):
+            server.stop(server.start(lane.major))
     green = not lane.refusal and not any(codes)
     passed, failed, skipped = counts(lane.junit)
     seconds = time.monotonic() - began

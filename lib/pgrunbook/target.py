@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -50,7 +52,8 @@ class Target:
         host = "the local socket" if host.startswith("/") else host
         port = f":{parts['port']}" if "port" in parts and host != "the local socket" else ""
         user = f" as {parts['user']!r}" if "user" in parts else ""
-        return f"database {parts.get('dbname', 'default')!r} on {host}{port}{user}"
+        database = f"database {parts['dbname']!r}" if "dbname" in parts else "the default database"
+        return f"{database} on {host}{port}{user}"
 
     @property
     def password(self) -> str | None:
@@ -59,8 +62,11 @@ class Target:
         return str(value) if value else None
 
     def redacted(self, text: str) -> str:
-        """Return the text with this target's password replaced by stars."""
-        return text.replace(self.password, "***") if self.password else text
+        """Return the text with this target's password, and that of its private key, replaced by stars."""
+        key = conninfo_to_dict(self.conninfo).get("sslpassword")
+        for secret in (self.password, str(key) if key else None):
+            text = text.replace(secret, "***") if secret else text
+        return text
 
 
 def from_environment(environment: Mapping[str, str]) -> Target:
@@ -73,10 +79,13 @@ def from_environment(environment: Mapping[str, str]) -> Target:
     text = environment.get("PGRUNBOOK_TARGET", "").strip()
     if not text:
         raise NoTarget
-    try:
-        return Target(Kind.LIVE, make_conninfo(text))
-    except psycopg.ProgrammingError:
-        raise BadTarget from None
+    with contextlib.suppress(psycopg.ProgrammingError):
+        conninfo = make_conninfo(text)
+        # A connection string inside dbname, which psql would read, may hide a password from us.
+        if not re.search("://|=", str(conninfo_to_dict(conninfo).get("dbname") or "")):
+            return Target(Kind.LIVE, conninfo)
+    # Raised outside the handler, so that libpq's words, which repeat the text, do not hang on to it.
+    raise BadTarget
 
 
 def rehearsal(conninfo: str) -> Target:

@@ -1,6 +1,13 @@
 -- The ledger: what ran here, what it cost, who approved it
 
-CREATE SCHEMA IF NOT EXISTS pgrunbook;
+DO $$
+BEGIN
+    -- IF NOT EXISTS would ask for CREATE on the database even where an administrator has made the schema.
+    IF to_regnamespace('pgrunbook') IS NULL THEN
+        CREATE SCHEMA pgrunbook;
+    END IF;
+END
+$$;
 COMMENT ON SCHEMA pgrunbook IS 'pgrunbook: ledger and quarantine of schema changes. event is append-only and hash-chained.';
 
 CREATE TABLE pgrunbook.version (

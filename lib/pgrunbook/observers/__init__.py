@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, Self
 
-import psycopg
-
 from pgrunbook.observers.locks import Locks, Wait, worst_stall_ms
 from pgrunbook.observers.progress import BuildSample, Progress
 from pgrunbook.observers.size import Size, SizeChange
@@ -87,7 +85,7 @@ class Watch:
             for observer in self.observers:
                 observer.before(self._conn)
         except Exception as error:
-            self._problem = str(error).splitlines()[0]
+            self._problem = _first_line(error)
             return self
         self._thread = threading.Thread(target=self._loop, name="pgrunbook-watch", daemon=True)
         self._thread.start()
@@ -106,8 +104,8 @@ class Watch:
             if not self._problem:
                 for observer in self.observers:
                     observer.after(self._conn)
-        except psycopg.Error as failure:
-            self._problem = str(failure).splitlines()[0]
+        except Exception as failure:
+            self._problem = _first_line(failure)
         finally:
             self._conn.close()
 
@@ -130,7 +128,11 @@ class Watch:
                 at_ms = (time.perf_counter() - self.began) * 1000
                 for observer in self.observers:
                     observer.sample(self._conn, at_ms)
-            except psycopg.Error as error:
-                self._problem = str(error).splitlines()[0]
+                self.on_sample(self.observation)
+            except Exception as error:
+                self._problem = _first_line(error)
                 return
-            self.on_sample(self.observation)
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), "") or type(error).__name__

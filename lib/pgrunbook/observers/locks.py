@@ -25,7 +25,10 @@ class Side(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """One sample of one waiting session; times in milliseconds, `at_ms` since the step began."""
+    """One sample of one waiting session; times in milliseconds, `at_ms` since the step began.
+
+    `who` is the session's application or role; `relation` is what it waits for where that is no table.
+    """
 
     at_ms: float
     pid: int
@@ -62,12 +65,11 @@ class Locks:
                 if row["pid"] in behind
                 else Side.OTHER
             )
-            name = f" {row['application_name']}" if row["application_name"] else ""
             self.waits.append(
                 Wait(
                     at_ms=at_ms,
                     pid=row["pid"],
-                    who=f"pid {row['pid']}{name}",
+                    who=row["who"],
                     waited_ms=max(0.0, row["waited_ms"]),
                     wants=row["wants"],
                     relation=row["relation"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from html import escape
 
 from pgrunbook.change import Change, Script
 from pgrunbook.explain import Timing, misses
@@ -33,6 +34,9 @@ __all__ = [
     "undone",
     "verification",
 ]
+
+
+NOTHING = "-"
 
 
 def binding(change: Change, target: Target, facts: ServerFacts, run_id: str, operator: str) -> View:
@@ -81,7 +85,7 @@ def audit(board: Board) -> View:
             "title": "tables, privileges, invalid indexes, transactions, slots, vacuum",
             "verdict": "stop" if stopping else "ok",
             "rows": stopping,
-            "effect": "; ".join(f.problem or f.title for f in server if f.stops),
+            "effect": "; ".join(f.problem or f.title for f in server if f.stops) or NOTHING,
         }
     )
     parts = [table.to_html(rows, caption=line)]
@@ -145,7 +149,8 @@ def undone(done: Undone) -> View:
 
 def script(chosen: Script) -> View:
     """Return a file as it will be sent to the server."""
-    return View(chosen.text.rstrip(), facts={"file": chosen.label, "sha256": chosen.sha256})
+    html = f'<pre class="sql">{escape(chosen.text.rstrip())}</pre>'
+    return View(chosen.label, html=html, facts={"sha256": chosen.sha256})
 
 
 def rehearsal(done: Rehearsal) -> View:
@@ -189,7 +194,13 @@ def outcomes(done: Sequence[Outcome], change: Change) -> View:
     """Return one line a step; times and waits stand in the facts."""
     if not done:
         return View("nothing to do")
-    return View("\n".join(_line(one, change) for one in done), facts={one.step: one.facts for one in done})
+    facts = done[0].facts if len(done) == 1 else {f"{n}. {one.step}": _short(one) for n, one in enumerate(done, 1)}
+    return View("\n".join(_line(one, change) for one in done), facts=facts)
+
+
+def _short(done: Outcome) -> str:
+    worst = done.observation.worst_stall_ms
+    return f"{done.seconds:.3f} s, locks held {done.held_ms:.1f} ms, worst stall {worst:.1f} ms"
 
 
 def _line(done: Outcome, change: Change) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment
 from markupsafe import Markup
 from nbconvert.exporters.templateexporter import TemplateExporter
+from nbconvert.filters import Highlight2HTML
 
 from pgrunbook.views.outputs import Shown, shown
 from pgrunbook.views.sanitise import clean_html, clean_markdown, plain_lines
@@ -19,7 +20,7 @@ from pgrunbook.views.text import shorten, visible
 __all__ = ["RecordExporter"]
 
 
-class RecordExporter(TemplateExporter):  # type: ignore[misc,unused-ignore]
+class RecordExporter(TemplateExporter):
     """Renders a notebook and a summary through the template in this package.
 
     It is not an HTMLExporter: that one knows a dozen addresses of script libraries and parses the finished
@@ -36,29 +37,32 @@ class RecordExporter(TemplateExporter):  # type: ignore[misc,unused-ignore]
         self._level = 2
         self._anchors = 0
         self._figures = 0
-        super().__init__(
+        parent: Any = super()
+        parent.__init__(
             template_name="template", file_extension=".html", extra_template_basedirs=[str(folder)], **options
         )
 
     def _create_environment(self) -> Environment:
-        environment: Environment = super()._create_environment()
+        parent: Any = super()
+        environment: Environment = parent._create_environment()
         environment.autoescape = True
         environment.finalize = _one_line
         environment.trim_blocks = environment.lstrip_blocks = True
-        environment.globals["stylesheet"] = Markup(  # noqa: S704
+        environment.globals["stylesheet"] = Markup(
             resources.files("pgrunbook.views").joinpath("template", "record.css").read_text("utf-8")
         )
         environment.globals["headings"] = self.headings
-        environment.filters |= {
+        filters: dict[str, Any] = {
             "code": _code,
-            "lines": lambda text: Markup(plain_lines(str(text))),  # noqa: S704
+            "lines": lambda text: Markup(plain_lines(str(text))),
             "markdown": self._markdown,
             "shown": self._shown,
         }
+        environment.filters.update(filters)
         return environment
 
     def _markdown(self, source: str) -> Markup:
-        return Markup(clean_markdown(source, anchor=self._anchor))  # noqa: S704
+        return Markup(clean_markdown(source, anchor=self._anchor))
 
     def _anchor(self, level: int, text: str) -> tuple[int, str]:
         """Return where a heading of the notebook stands below the record's own h1 and h2."""
@@ -81,11 +85,8 @@ def _one_line(value: object) -> object:
 
 def _code(source: str) -> Markup:
     """Return source code, coloured where its language is known."""
-    from pygments import highlight
-    from pygments.formatters import HtmlFormatter
-    from pygments.lexers import get_lexer_by_name
-
     if len(source) > 20_000 or re.search(r"[^\n\t -~\u00a1-\u1fff]", source):
-        return Markup(plain_lines(source))  # noqa: S704
-    marked = highlight(source, get_lexer_by_name("python"), HtmlFormatter(nowrap=True))
-    return Markup(clean_html(marked) or plain_lines(source))  # noqa: S704
+        return Markup(f"<pre>{plain_lines(source)}</pre>")
+    highlight: Any = Highlight2HTML
+    marked: str = highlight(pygments_lexer="python")(source)
+    return Markup(clean_html(marked))

@@ -65,7 +65,7 @@ class Bar:
 
 
 def collapse(waits: Sequence[Wait]) -> tuple[Bar, ...]:
-    """Return one bar a wait: samples of one session that overlap in time are one wait, as bad as its worst."""
+    """Return one bar a wait: samples of one session that overlap are one wait, as bad as its worst."""
     bars: list[Bar] = []
     for wait in sorted(waits, key=lambda wait: (wait.pid, wait.at_ms - wait.waited_ms, wait.at_ms)):
         start, side = wait.at_ms - wait.waited_ms, str(wait.side.value)
@@ -82,9 +82,8 @@ def collapse(waits: Sequence[Wait]) -> tuple[Bar, ...]:
 
 def _says(wait: Wait, waited_ms: float) -> str:
     by = ", ".join(map(str, wait.blockers))
-    return (
-        f"{wait.who} (pid {wait.pid}) waited {duration(waited_ms)} for {wait.wants} on {wait.relation}"
-        + (f", held up by {by}" if by else "")
+    return f"{wait.who} (pid {wait.pid}) waited {duration(waited_ms)} for {wait.wants} on {wait.relation}" + (
+        f", held up by {by}" if by else ""
     )
 
 
@@ -124,23 +123,26 @@ def lock_waits(
 
     verdict = _verdict(bars, stall_budget_ms)
     fig = style.figure(8.6, 1.75 + 0.27 * len(shown))
-    fig.suptitle(f"Lock waits: {verdict}", x=0.008, ha="left", fontsize=10.5, fontweight="bold")
+    style.title(fig, f"Lock waits: {verdict}")
     when, longest = fig.subplots(1, 2, sharey=True, width_ratios=(3.2, 1))
     _timeline(when, [sessions[pid] for pid in shown], held)
     _lengths(longest, [sessions[pid] for pid in shown], stall_budget_ms)
     when.set_yticks(range(len(shown)), labels=names)
     when.set_ylim(len(shown) - 0.4, -0.6)
-    present = [side for side in _SIDES if any(bar.side == side for bar in bars)]
+    present = {bar.side for bar in bars}
     handles = [
-        Patch(facecolor=_SIDES[side][0], hatch=_SIDES[side][1], edgecolor=style.INK, lw=0.6, label=_SIDES[side][2])
-        for side in present
+        Patch(facecolor=fill, hatch=hatch, edgecolor=style.INK, lw=0.6, label=says)
+        for side, (fill, hatch, says) in _SIDES.items()
+        if side in present
     ]
     if held:
         handles.append(Patch(facecolor=style.ORANGE, alpha=0.4, label="our step held its locks"))
     fig.legend(handles=handles, loc="outside lower left", ncols=len(handles), handlelength=1.6)
     hidden = len(sessions) - len(shown)
     if hidden:
-        when.set_xlabel(f"{when.get_xlabel()}; {counted(hidden, 'more session')} with shorter waits not drawn")
+        when.set_xlabel(
+            f"{when.get_xlabel()}; {counted(hidden, 'more session')} not drawn, their waits shorter"
+        )
     return style.render(fig, alt=f"Timeline of lock waits of {counted(len(sessions), 'session')}: {verdict}.")
 
 
@@ -163,7 +165,8 @@ def _timeline(axes: Axes, rows: Sequence[Sequence[Bar]], held: Sequence[tuple[fl
     scale, unit = _unit(reach)
     thinnest = reach * 0.004  # one pixel or so: a wait of 2 ms in a step of minutes must still be seen
     for start, end, says in held:
-        band = axes.axvspan(start / scale, max(end, start + thinnest) / scale, color=style.ORANGE, alpha=0.4, lw=0)
+        right = max(end, start + thinnest)
+        band = axes.axvspan(start / scale, right / scale, color=style.ORANGE, alpha=0.4, lw=0)
         style.tip(band, f"{says}: held its locks for {duration(end - start)}")
     if 0 < len(held) <= 4:
         for level, (start, end, says) in enumerate(held):
@@ -203,7 +206,13 @@ def _lengths(axes: Axes, rows: Sequence[Sequence[Bar]], stall_budget_ms: float) 
     for place, bar in enumerate(tops):
         fill, hatch, _ = _SIDES[bar.side]
         (patch,) = axes.barh(
-            place, bar.waited_ms / scale, height=0.62, facecolor=fill, hatch=hatch, edgecolor=style.INK, linewidth=0.6
+            place,
+            bar.waited_ms / scale,
+            height=0.62,
+            facecolor=fill,
+            hatch=hatch,
+            edgecolor=style.INK,
+            linewidth=0.6,
         )
         style.tip(patch, bar.says)
         axes.annotate(
@@ -216,14 +225,14 @@ def _lengths(axes: Axes, rows: Sequence[Sequence[Bar]], stall_budget_ms: float) 
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.85},
         )
     axes.axvline(stall_budget_ms / scale, color=style.INK, linestyle=(0, (4, 2.5)), linewidth=1.3)
-    right = stall_budget_ms > reach * 0.5
+    far = stall_budget_ms > reach * 0.5
     axes.annotate(
         f"budget {duration(stall_budget_ms)}",
         (stall_budget_ms / scale, 1),
         xycoords=("data", "axes fraction"),
         xytext=(0, 3),
         textcoords="offset points",
-        ha="right" if right else "left",
+        ha="right" if far else "left",
         fontsize=8,
         color=style.INK,
     )
@@ -233,15 +242,14 @@ def _lengths(axes: Axes, rows: Sequence[Sequence[Bar]], stall_budget_ms: float) 
 
 
 def _calm(stall_budget_ms: float, samples: int | None) -> Picture:
+    budget = duration(stall_budget_ms)
     seen = "no lock waits" + (f" in {counted(samples, 'sample')}" if samples is not None else " seen")
     fig = style.figure(8.6, 1.0)
     axes = fig.subplots()
     axes.axis("off")
     axes.text(0, 0.55, "✓", va="center", fontsize=17, fontweight="bold", color=style.GREEN)
     axes.text(0.035, 0.6, seen, va="center", fontsize=12, fontweight="bold")
-    axes.text(
-        0.035, 0.12, f"nobody waited; the stall budget was {duration(stall_budget_ms)}", va="center", color=style.QUIET
-    )
+    axes.text(0.035, 0.12, f"nobody waited; the stall budget was {budget}", va="center", color=style.QUIET)
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1)
-    return style.render(fig, alt=f"{seen}; stall budget {duration(stall_budget_ms)}.")
+    return style.render(fig, alt=f"{seen}; stall budget {budget}.")

@@ -50,12 +50,13 @@ def shown(output: Mapping[str, Any], *, prefix: str) -> Shown:
     An output of ours opens with its verdict and keeps its table, picture and facts. Of a foreign output the
     best single part is shown. Nothing that could act is ever kept, and a note says what was left out.
     """
-    data = output.get("data") or {}
-    facts = (output.get("metadata") or {}).get(KEY)
-    ours = isinstance(facts, Mapping)
+    data: Mapping[str, Any] = output.get("data") or {}
+    metadata: Mapping[str, Any] = output.get("metadata") or {}
+    ours = isinstance(metadata.get(KEY), Mapping)
+    facts: Mapping[str, Any] = metadata[KEY] if ours else {}
     text, html = _text(data, "text/plain"), _text(data, "text/html")
     table = clean_html(html) if html else ""
-    svgs = (facts.get("svg") if ours else None, _text(data, "image/svg+xml"))
+    svgs = (facts.get("svg"), _text(data, "image/svg+xml"))
     figure = _figure(svgs, data, alt=text, prefix=prefix)
     if ours:
         verdict, plain = plain_lines(text), ""
@@ -66,11 +67,11 @@ def shown(output: Mapping[str, Any], *, prefix: str) -> Shown:
     if not (verdict or plain or table or figure):
         lost += sorted(visible(kind) for kind in data if kind not in _EXTRAS)
     return Shown(
-        verdict=Markup(verdict),  # noqa: S704
-        plain=Markup(plain),  # noqa: S704
-        html=Markup(table),  # noqa: S704
-        figure=Markup(figure),  # noqa: S704
-        facts=_facts(facts) if ours else (),
+        verdict=Markup(verdict),
+        plain=Markup(plain),
+        html=Markup(table),
+        figure=Markup(figure),
+        facts=_facts(facts),
         note=f"not carried into the record: {', '.join(lost[:12])}" if lost else "",
     )
 
@@ -89,11 +90,15 @@ def _figure(svgs: tuple[object, ...], data: Mapping[str, Any], *, alt: str, pref
 
 
 def _facts(facts: Mapping[str, Any]) -> tuple[tuple[str, Markup], ...]:
-    items = [(str(name), value) for name, value in facts.items() if name != "svg" and value not in (None, "", [], {})]
+    items = [
+        (str(name), value)
+        for name, value in facts.items()
+        if name != "svg" and value not in (None, "", [], {})
+    ]
     pairs = [_fact(name, value) for name, value in items[:_MOST_FACTS]]
     if len(items) > _MOST_FACTS:
         pairs.append(("more", f"{counted(len(items) - _MOST_FACTS, 'fact')} in the notebook"))
-    return tuple((label, Markup(html_text(shorten(text, _LONGEST_FACT)))) for label, text in pairs)  # noqa: S704
+    return tuple((label, Markup(html_text(shorten(text, _LONGEST_FACT)))) for label, text in pairs)
 
 
 def _fact(name: str, value: object) -> tuple[str, str]:

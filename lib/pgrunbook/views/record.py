@@ -9,8 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from markupsafe import Markup
-from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from nbformat import NotebookNode, v4
 
 from pgrunbook.views.exporter import RecordExporter
 from pgrunbook.views.table import to_html
@@ -27,7 +26,7 @@ _MOST_ROWS = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """What a run came to; times are ISO texts in UTC, rows of any columns become tables in the given order."""
+    """What a run came to; times are ISO texts in UTC, rows of any columns become tables in their order."""
 
     run_id: str
     change: str
@@ -55,11 +54,16 @@ class Summary:
     chain: str = ""
 
 
-# (field, heading, lead, what is said where there are no rows)
+# (field, heading, lead, what stands there without rows)
 _BEFORE = (
     ("approvals", "Approvals", "", "No step was approved."),
     ("checks", "Checks before", "A check's rows are the problem; no rows is good.", "No check ran."),
-    ("remedies", "Remedies", "What was replaced is kept in quarantine in the target.", "Nothing was repaired."),
+    (
+        "remedies",
+        "Remedies",
+        "What was replaced is kept in quarantine in the target.",
+        "Nothing was repaired.",
+    ),
     (
         "rehearsal",
         "Rehearsal",
@@ -67,7 +71,12 @@ _BEFORE = (
         "The change was not rehearsed.",
     ),
     ("steps", "Steps", "", "No step ran."),
-    ("verification", "Verification", "Each step's own proof that it did what it says.", "Nothing was verified."),
+    (
+        "verification",
+        "Verification",
+        "Each step's own proof that it did what it says.",
+        "Nothing was verified.",
+    ),
     ("rollbacks", "Rollback", "The way back, where it was taken or proved.", "No step was rolled back."),
 )
 _AFTER = (
@@ -80,7 +89,9 @@ _AFTER = (
     ("events", "Events", "", "No event was recorded."),
     ("versions", "Versions", "", "No version was recorded."),
 )
-_CHAIN = "Each event's hash covers the event and the hash before it, in the ledger of the target. The chain is"
+_CHAIN = (
+    "Each event's hash covers the event and the hash before it, in the ledger of the target. The chain is"
+)
 
 
 def export(notebook: NotebookNode, summary: Summary) -> str:
@@ -95,19 +106,20 @@ def export(notebook: NotebookNode, summary: Summary) -> str:
 
 def synthesize(title: str, entries: Sequence[tuple[str, View]]) -> NotebookNode:
     """Return a notebook made of (heading, view) entries, for a record of a run that no notebook drove."""
-    cells: list[Any] = [new_markdown_cell(f"# {_literal(title)}", id="title")]
+    make: Any = v4
+    cells = [make.new_markdown_cell(f"# {_literal(title)}", id="title")]
     for number, (heading, view) in enumerate(entries, 1):
-        cells.append(new_markdown_cell(f"## {_literal(heading)}", id=f"heading-{number}"))
-        output = new_output("display_data", data=view.data(), metadata=view.metadata())
-        cells.append(new_code_cell("", id=f"entry-{number}", outputs=[output]))
-    return new_notebook(cells=cells)
+        cells.append(make.new_markdown_cell(f"## {_literal(heading)}", id=f"heading-{number}"))
+        output = make.new_output("display_data", data=view.data(), metadata=view.metadata())
+        cells.append(make.new_code_cell("", id=f"entry-{number}", outputs=[output]))
+    return NotebookNode(make.new_notebook(cells=cells))
 
 
 def _literal(text: str) -> str:
-    """Return text as Markdown that means the text and nothing else.
+    r"""Return text as Markdown that means the text and nothing else.
 
-    >>> _literal("a *b* <c>")
-    'a \\\\*b\\\\* \\\\<c\\\\>'
+    >>> print(_literal("a *b* <c>"))
+    a \*b\* \<c\>
     """
     return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", visible(text)) or "untitled"
 
@@ -138,13 +150,17 @@ def _section(
         "count": f"{len(rows):,}" if rows else "",
         "lead": said.get(field) or (lead if rows else ""),
         "none": none,
-        "table": Markup(to_html(rows, cap=_MOST_ROWS, null="–")) if rows else "",  # noqa: S704
+        "table": Markup(to_html(rows, cap=_MOST_ROWS, null="-")) if rows else "",
     }
 
 
 def _stall(worst_ms: float | None, budget_ms: float) -> dict[str, object]:
     if worst_ms is None:
-        return {"says": f"Stalls were not measured; the budget was {duration(budget_ms)}.", "percent": None, "over": False}
+        return {
+            "says": f"Stalls were not measured; the budget was {duration(budget_ms)}.",
+            "percent": None,
+            "over": False,
+        }
     over = worst_ms > budget_ms
     stalled = f"Worst stall of live traffic: {duration(worst_ms)}" if worst_ms else "Nobody stalled"
     return {

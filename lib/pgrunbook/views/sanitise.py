@@ -7,7 +7,7 @@ from collections.abc import Callable
 from html import escape, unescape
 from typing import Any
 
-import bleach  # type: ignore[import-untyped]
+import bleach
 from bs4 import BeautifulSoup
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
@@ -16,15 +16,18 @@ from pgrunbook.views.text import encodable, visible
 __all__ = ["clean_html", "clean_markdown", "dropped", "plain_lines"]
 
 # Taken out with everything inside; what stands in other unknown elements stays as text.
-_WITH_CONTENT = ("script", "style", "template", "noscript", "iframe", "object", "svg", "math", "head", "title")
-_TAGS = frozenset(
+_WITH_CONTENT = "script style template noscript iframe object svg math head title"
+_WORDS = (
     "p br hr div span em strong b i u s del ins sub sup small code pre kbd samp blockquote ul ol li dl dt dd"
-    " table caption thead tbody tfoot tr th td".split()
+    " table caption thead tbody tfoot tr th td"
 )
+_TAGS = frozenset(_WORDS.split())
 _HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
-_TABLE_CLASSES = frozenset({"pgrunbook", "dataframe", "null", "mark", "more", "number", "hash", "time", "good", "bad", "long"})
-# Pygments' short names, so that SQL keeps its bold keywords and grey comments.
-_CODE_CLASSES = frozenset("highlight k kn kd kt kc kr c c1 ch cm s s1 s2 sa m mi mf o ow p n nb nf".split())
+# Our tables' and pandas' own; then Pygments' short names, so that SQL keeps bold keywords and grey comments.
+_CLASSES = (
+    "pgrunbook dataframe null mark more number hash time good bad long"
+    " highlight k kn kd kt kc kr c c1 ch cm s s1 s2 sa m mi mf o ow p n nb nf"
+)
 _LARGEST = 3_000_000
 _LONGEST = 20_000
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-_])")
@@ -34,7 +37,7 @@ _HEADING = re.compile(r"<h([1-6])>(.*?)</h\1>", re.DOTALL)
 def _attribute(tag: str, name: str, value: str) -> bool:
     """Allow attributes that hold no free text: nothing in a kept attribute can look like a tag."""
     if name == "class":
-        return all(word in _TABLE_CLASSES or word in _CODE_CLASSES for word in value.split())
+        return set(value.split()) <= set(_CLASSES.split())
     if name in ("colspan", "rowspan"):
         return tag in ("td", "th") and value.isascii() and value.isdigit() and len(value) < 4
     return name == "scope" and tag == "th" and value in ("col", "row", "colgroup", "rowgroup")
@@ -50,16 +53,21 @@ def clean_html(html: str, *, headings: bool = False) -> str:
     '<b>a</b>'
     """
     if "<" not in html or len(html) > _LARGEST:
-        return escape(encodable(html)) if len(html) <= _LARGEST else ""
+        return _spelled_out(escape(html)) if len(html) <= _LARGEST else ""
     try:
         soup = BeautifulSoup(encodable(html), "html.parser")
-        for tag in soup(list(_WITH_CONTENT)):
+        for tag in soup(_WITH_CONTENT.split()):
             tag.decompose()
         tags = _TAGS | _HEADINGS if headings else _TAGS
         cleaned: str = bleach.clean(str(soup), tags=tags, attributes=_attribute, protocols=(), strip=True)
     except RecursionError:
         return ""
-    return cleaned if re.sub(r"<[^>]*>", "", cleaned).strip() else ""
+    return _spelled_out(cleaned) if re.sub(r"<[^>]*>", "", cleaned).strip() else ""
+
+
+def _spelled_out(html: str) -> str:
+    """Return clean HTML with what hides spelled out, also what an entity hid; layout's own blanks may stay."""
+    return re.sub(r"[^\n\t\xa0 -~]+", lambda found: visible(found[0]), html)
 
 
 def dropped(html: str) -> tuple[str, ...]:
@@ -107,10 +115,10 @@ def clean_markdown(source: str, *, anchor: Callable[[int, str], tuple[int, str]]
 
 
 def plain_lines(text: str) -> str:
-    """Return text for a `pre` element: escaped, terminal colours gone, hidden characters spelled out, capped.
+    r"""Return text for a `pre` element: escaped, no terminal colours, hidden characters spelled out, capped.
 
-    >>> plain_lines("\x1b[31ma\x1b[0m <b>\\n\tc")
-    'a &lt;b&gt;\\n        c'
+    >>> plain_lines("\x1b[31ma\x1b[0m <b>\n\tc")
+    'a &lt;b&gt;\n        c'
     """
     shown = _ANSI.sub("", text[:_LONGEST])
     lines = [visible(line.rstrip("\r").expandtabs(8)) for line in shown.split("\n")]

@@ -20,20 +20,31 @@ from matplotlib.text import Text
 from pgrunbook.views import svg as pictures
 from pgrunbook.views.text import shorten, visible
 
-__all__ = ["Picture", "figure", "house", "label", "plain_axes", "render", "tip"]
+__all__ = [
+    "Picture",
+    "aside",
+    "figure",
+    "house",
+    "label",
+    "nothing",
+    "plain_axes",
+    "render",
+    "tip",
+    "title",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 # Okabe and Ito's palette: told apart by every common kind of colour vision. Their lightness differs too, and
 # every pair that stands side by side also differs in hatch or marker, for paper and greyscale.
-BLUE, VERMILLION, ORANGE, SKY, GREEN, PURPLE = "#0072B2", "#D55E00", "#E69F00", "#56B4E9", "#009E73", "#CC79A7"
+BLUE, VERMILLION, ORANGE, SKY, GREEN = "#0072B2", "#D55E00", "#E69F00", "#56B4E9", "#009E73"
 INK, QUIET, GREY, FAINT = "#1f2328", "#59636e", "#9aa4ae", "#e4e8ec"
 
 _PNG_DPI = 110
 # Matplotlib's settings are global to the process; whoever draws holds this.
 _lock = threading.RLock()
-_RULES: dict[str, Any] = {
+_RULES: Any = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 9,
@@ -123,6 +134,33 @@ def plain_axes(axes: Axes, *, xlabel: str = "") -> None:
     axes.tick_params(axis="y", length=0)
     axes.tick_params(axis="x", length=3)
     axes.set_xlabel(xlabel)
+
+
+def title(fig: Figure, text: str) -> None:
+    """Write the picture's headline at its upper left."""
+    fig.suptitle(text, x=0.008, ha="left", fontsize=10.5, fontweight="bold")
+
+
+def aside(axes: Axes, y: float, text: str, *, quiet: bool = False) -> None:
+    """Write beside a row, right of the axes, what the row says in words."""
+    axes.annotate(
+        text,
+        (1.015, y),
+        xycoords=("axes fraction", "data"),
+        va="center",
+        fontsize=8.3,
+        color=QUIET if quiet else INK,
+    )
+
+
+@house
+def nothing(why: str) -> Picture:
+    """Return a picture that only says why there is nothing to draw."""
+    fig = figure(8.6, 0.7)
+    axes = fig.subplots()
+    axes.axis("off")
+    axes.text(0, 0.5, why, va="center", fontsize=11, color=QUIET)
+    return render(fig, alt=f"{why}.")
 
 
 @house

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 from html import escape
+from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, ParseError
-
-import defusedxml.ElementTree as ElementTree
-from defusedxml.common import DefusedXmlException
 
 __all__ = ["TIP", "rebuild"]
 
@@ -19,20 +17,20 @@ _XLINK = "{http://www.w3.org/1999/xlink}href"
 _LARGEST = 2_000_000
 _DEEPEST = 60
 
-_ELEMENTS = frozenset(
-    "svg g path rect circle ellipse line polyline polygon text tspan defs clipPath use title desc pattern".split()
+_ELEMENTS = (
+    "svg g path rect circle ellipse line polyline polygon text tspan defs clipPath use title desc pattern"
 )
 _TEXTUAL = frozenset({"text", "tspan", "title", "desc"})
-_ATTRIBUTES = frozenset(
+_ATTRIBUTES = (
     "x y x1 y1 x2 y2 dx dy cx cy r rx ry d points width height viewBox transform preserveAspectRatio"
     " fill fill-opacity fill-rule stroke stroke-width stroke-opacity stroke-dasharray stroke-dashoffset"
-    " stroke-linecap stroke-linejoin opacity clip-path clip-rule text-anchor font-size font-family font-weight"
-    " patternUnits clipPathUnits role aria-label".split()
+    " stroke-linecap stroke-linejoin opacity clip-path clip-rule text-anchor font-size font-family"
+    " font-weight patternUnits clipPathUnits role aria-label"
 )
-_PROPERTIES = frozenset(
+_PROPERTIES = (
     "fill fill-opacity fill-rule stroke stroke-width stroke-opacity stroke-dasharray stroke-dashoffset"
-    " stroke-linecap stroke-linejoin stroke-miterlimit opacity font font-family font-size font-weight font-style"
-    " text-anchor".split()
+    " stroke-linecap stroke-linejoin stroke-miterlimit opacity font font-family font-size font-weight"
+    " font-style text-anchor"
 )
 _NAME = re.compile(r"[\w.-]+")
 _LOCAL = re.compile(r"url\(#([\w.-]+)\)")
@@ -47,11 +45,12 @@ def rebuild(svg: str, *, prefix: str = "", alt: str = "") -> str | None:
     every address but `#id` are gone. `prefix` goes before each id, because ids of several pictures meet in
     one page; `alt` becomes the label that a screen reader speaks.
     """
-    if len(svg) > _LARGEST:
+    # No picture of ours defines entities; one that does means to grow or to fetch.
+    if len(svg) > _LARGEST or "<!ENTITY" in svg:
         return None
     try:
         root = ElementTree.fromstring(svg)
-    except (ParseError, DefusedXmlException, ValueError):
+    except (ParseError, ValueError):
         return None
     if root.tag != f"{_SVG}svg":
         return None
@@ -74,8 +73,8 @@ def _references(root: Element) -> frozenset[str]:
 
 
 def _element(element: Element, *, prefix: str, used: frozenset[str], depth: int) -> str:
-    name = element.tag.removeprefix(_SVG) if isinstance(element.tag, str) else ""
-    if name not in _ELEMENTS or depth > _DEEPEST:
+    name = str(element.tag).removeprefix(_SVG)
+    if name not in _ELEMENTS.split() or depth > _DEEPEST:
         return ""
     opening = [name]
     if name == "svg":
@@ -90,12 +89,12 @@ def _element(element: Element, *, prefix: str, used: frozenset[str], depth: int)
             opening.append(f'{kept[0]}="{escape(kept[1])}"')
     text = escape(element.text or "") if name in _TEXTUAL else ""
     inner = [tip, text]
-    for child in element:
+    for child in [] if name in ("title", "desc") else element:
         inner.append(_element(child, prefix=prefix, used=used, depth=depth + 1))
         if name in _TEXTUAL:
             inner.append(escape(child.tail or ""))
     content = "".join(inner)
-    if name == "g" and len(opening) == 1 and not tip:
+    if name == "g" and len(opening) == 1 and not tip and element.find(f"{_SVG}title") is None:
         return content
     # A line end after each shape keeps the file readable and diffable; it draws nothing.
     end = "" if name in _TEXTUAL else "\n"
@@ -112,7 +111,7 @@ def _attribute(key: str, value: str, *, prefix: str, used: frozenset[str]) -> tu
         declarations = [_declaration(part, prefix=prefix) for part in value.split(";")]
         kept = "; ".join(declaration for declaration in declarations if declaration)
         return ("style", kept) if kept else None
-    if key not in _ATTRIBUTES:
+    if key not in _ATTRIBUTES.split():
         return None
     if key == "aria-label":
         return key, value
@@ -124,7 +123,7 @@ def _attribute(key: str, value: str, *, prefix: str, used: frozenset[str]) -> tu
 
 def _declaration(text: str, *, prefix: str) -> str | None:
     name, _, value = (part.strip() for part in text.partition(":"))
-    if name not in _PROPERTIES:
+    if name not in _PROPERTIES.split():
         return None
     local = _LOCAL.fullmatch(value)
     if local:

@@ -23,8 +23,8 @@ _HASH = re.compile(r"[0-9a-f]{32,128}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d\S*")
 _LONG_WORD = re.compile(r"\S{36}")
 _JUDGED = frozenset({"outcome", "result", "status", "verdict", "decision"})
-_GOOD = frozenset({"done", "go", "ok", "passed", "holds", "approved", "the same", "open", "proved"})
-_BAD = frozenset({"failed", "no-go", "not ok", "broken", "refused", "stopped", "differs", "closed", "cancelled"})
+_GOOD = {"done", "go", "ok", "passed", "holds", "approved", "the same", "open", "proved"}
+_BAD = {"failed", "no-go", "not ok", "broken", "refused", "stopped", "differs", "closed", "cancelled"}
 
 
 def columns_of(rows: Sequence[Mapping[str, object]]) -> tuple[str, ...]:
@@ -180,11 +180,11 @@ def to_text(
     """Return the rows as a table for a terminal, at most `cap` of them, saying how many there are.
 
     >>> print(to_text([{"code": "A1", "n": 2}, {"code": None, "n": 10}, {"code": "null", "n": 3}]))
-    code    | n
-    --------+---
-    A1      |  2
-    NULL    | 10
-    'null'  |  3
+    code   | n
+    -------+---
+    A1     |  2
+    NULL   | 10
+    'null' |  3
     """
     names = tuple(columns) if columns is not None else columns_of(rows)
     shown = rows if cap is None else rows[:cap]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 __all__ = ["encodable", "marks", "shorten", "visible"]
 
 _NAMED = {"\n": "↵", "\t": "⇥", "\r": "␍"}
-# Control, format (bidi overrides, zero widths), surrogate, private, unassigned, line and paragraph separators.
+# Control, format (bidi overrides, zero widths), surrogate, private, unassigned, line and paragraph ends.
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _PLAIN = re.compile(r"[ -~]*")
 

@@ -9,7 +9,7 @@ def duration(ms: float) -> str:
     """Return milliseconds in the unit that reads best.
 
     >>> [duration(value) for value in (0, 0.052, 6.04, 417.3, 2500, 90_000, 7_380_000)]
-    ['0 ms', '0.052 ms', '6 ms', '417 ms', '2.5 s', '1 min 30 s', '2 h 3 min']
+    ['0 ms', '0.052 ms', '6.04 ms', '417 ms', '2.5 s', '1 min 30 s', '2 h 3 min']
     """
     if ms < 1:
         return f"{ms:.2g} ms"

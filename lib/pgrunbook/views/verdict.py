@@ -89,7 +89,7 @@ def board_line(change: str, *, checks: int, stopped: int, warned: int = 0) -> st
 
 
 def gate_line(number: str, *, opened: bool, approver: str = "", why: str = "") -> str:
-    """Return the verdict on a gate; in a rehearsal the approver is `the rehearsal`, live names belong in facts.
+    """Return the verdict on a gate; a rehearsal approves as `the rehearsal`, live names belong in facts.
 
     >>> gate_line("002", opened=True, approver="the rehearsal")
     'gate 002 ... open, approved by the rehearsal'
@@ -114,7 +114,7 @@ def remedy_line(name: str, rows: int, *, previewed: bool = False, undone: bool =
     if previewed:
         verdict = f"would repair {how_many}" if rows else "nothing to repair"
     elif undone:
-        verdict = f"undone, {how_many} {'is' if rows == 1 else 'are'} as {'it was' if rows == 1 else 'they were'}"
+        verdict = f"undone, {how_many} {'is as it was' if rows == 1 else 'are as they were'}"
     else:
         verdict = f"{how_many} repaired, what was replaced is in quarantine" if rows else "nothing to repair"
     return _line(f"remedy {name}", verdict)
@@ -150,4 +150,5 @@ def run_line(change: str, outcome: str, *, done: int, steps: int, stalled: str =
     >>> run_line("010_class_code", "done", done=4, steps=4, stalled="nobody stalled")
     '010_class_code: done, 4 of 4 steps, nobody stalled'
     """
-    return visible(f"{change}: {outcome}, {done} of {counted(steps, 'step')}" + (f", {stalled}" if stalled else ""))
+    line = f"{change}: {outcome}, {done} of {counted(steps, 'step')}"
+    return visible(f"{line}, {stalled}" if stalled else line)

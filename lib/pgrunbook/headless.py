@@ -1,0 +1,117 @@
+"""What every command shares: the run it opens, how it speaks, how it is stopped."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from pgrunbook import change as changes
+from pgrunbook import places, server, target
+from pgrunbook.errors import ReasonMissing, RunbookError, StepCancelled
+from pgrunbook.gate import Policy
+from pgrunbook.run import Run
+from pgrunbook.step import Cancelled
+from pgrunbook.views.facts import json_safe
+
+__all__ = ["EmbeddedServer", "Opened", "Progress", "interruptible", "say", "say_error"]
+
+T = TypeVar("T")
+
+
+class Opened:
+    """A run on the target that the environment names, closed at the end."""
+
+    def __init__(self, given: argparse.Namespace) -> None:
+        approve_all = getattr(given, "approve_all", False)
+        if approve_all and not given.reason.strip():
+            raise ReasonMissing
+        change = changes.load(given.change, root=changes.root_from(os.environ))
+        bound = target.from_environment(os.environ)
+        policy = Policy.of(bound.kind, approve_all=approve_all)
+        self.run = Run(change, bound, places.records(), policy, reason=getattr(given, "reason", ""))
+
+    def __enter__(self) -> Run:
+        return self.run
+
+    def __exit__(self, *_: object) -> None:
+        self.run.close()
+
+
+class EmbeddedServer:
+    """The embedded server, for as long as it is needed."""
+
+    def __enter__(self) -> server.Server:
+        self.running = server.start(places.embedded_major())
+        return self.running
+
+    def __exit__(self, *_: object) -> None:
+        server.stop(self.running)
+
+
+class Progress:
+    """Lines on standard error while a command works; silent for machines."""
+
+    def __init__(self, silent: bool) -> None:
+        self.silent = silent
+        self.began = time.perf_counter()
+
+    def line(self, text: str) -> None:
+        """Print one line with the seconds since the start."""
+        if not self.silent:
+            print(f"[{time.perf_counter() - self.began:6.1f} s] {text}", file=sys.stderr, flush=True)
+
+
+def say(given: argparse.Namespace, text: str, facts: Mapping[str, object]) -> None:
+    """Print the result: one JSON object where machines asked for it, else text."""
+    print(json.dumps(json_safe(facts), ensure_ascii=False, indent=2) if given.json else text)
+
+
+def say_error(error: RunbookError, *, as_json: bool) -> None:
+    """Tell what went wrong: as JSON on standard output, or as text on standard error."""
+    if as_json:
+        found = {
+            "error": type(error).__name__,
+            "found": error.found,
+            "details": list(error.details),
+            "next": error.next_step,
+        }
+        print(json.dumps(found, ensure_ascii=False, indent=2))
+    else:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+
+
+def interruptible(run: Run, work: Callable[[], T]) -> T:
+    """Do the work in a thread; SIGINT and SIGTERM ask the server to stop and wait for the clean end."""
+    result: list[T] = []
+    failure: list[BaseException] = []
+
+    def body() -> None:
+        try:
+            result.append(work())
+        except BaseException as error:
+            failure.append(error)
+
+    def stop(_number: int, _frame: object) -> None:
+        threading.Thread(target=run.cancel, daemon=True).start()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    thread = threading.Thread(target=body, name="pgrunbook-run")
+    try:
+        thread.start()
+        while thread.is_alive():
+            thread.join(0.1)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if failure:
+        if isinstance(failure[0], Cancelled):
+            raise StepCancelled(step=run.change.name, left="nothing was left behind") from None
+        raise failure[0]
+    return result[0]

@@ -1,0 +1,159 @@
+"""A job: one script to perform, the hands that do it, how it went, and its row in the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import psycopg
+
+from pgrunbook import patience
+from pgrunbook.change import Script
+from pgrunbook.errors import LockNotTaken, StepCancelled
+from pgrunbook.ledger import Ledger, Status
+from pgrunbook.observers import Observation
+from pgrunbook.patience import Attempt, Blocker
+from pgrunbook.session import Connection
+
+__all__ = ["Budgets", "Cancelled", "Hands", "Job", "Outcome", "event", "mark", "record_failure"]
+
+
+class Cancelled(Exception):
+    """Raised by a checkpoint when the operator asked to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budgets:
+    """Limits of a run, in milliseconds; a file's header overrides them."""
+
+    stall_ms: int = 100
+    hold_ms: int = 500
+    policy: tuple[Attempt, ...] = patience.POLICY
+    patience_s: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One script to perform: forwards (a step) or backwards (one part of its way back)."""
+
+    change: str
+    step: str
+    script: Script
+    sha256: str
+    proof: Script | None
+    starts_as: Status
+    ends_as: Status
+    kind: str
+    part: str = ""
+    resumed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a job went; times in seconds or milliseconds as named."""
+
+    step: str
+    status: Status
+    note: str
+    seconds: float = 0.0
+    held_ms: float = 0.0
+    attempts: int = 0
+    waited_s: float = 0.0
+    stall_budget_ms: int = 100
+    observation: Observation = field(default_factory=Observation)
+    notices: tuple[str, ...] = ()
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """Return the figures for the ledger."""
+        return {
+            "note": self.note,
+            "seconds": round(self.seconds, 4),
+            "held_ms": round(self.held_ms, 2),
+            "attempts": self.attempts,
+            "waited_s": round(self.waited_s, 3),
+            "worst_stall_ms": round(self.observation.worst_stall_ms, 1),
+            "stall_budget_ms": self.stall_budget_ms,
+            "notices": list(self.notices),
+        }
+
+
+@dataclass(slots=True)
+class Hands:
+    """The three connections of a run and what the operator sees and says while a job is performed."""
+
+    work: Connection
+    ledger: Ledger
+    watch: Callable[[], Connection]
+    run_id: str
+    actor: str
+    budgets: Budgets = field(default_factory=Budgets)
+    checkpoint: Callable[[], None] = lambda: None
+    on_wait: Callable[[Sequence[Blocker], int], None] = lambda _blockers, _attempt: None
+    on_sample: Callable[[Observation], None] = lambda _observation: None
+    ran: bool = False
+    """A statement outside a transaction came to its end: what it made stays, whatever happens then."""
+    told: bool = True
+    """The ledger holds how the job ended."""
+
+    @property
+    def stopped(self) -> bool:
+        """Return whether the operator asked to stop."""
+        try:
+            self.checkpoint()
+        except Cancelled:
+            return True
+        return False
+
+
+def record_failure(job: Job, hands: Hands, error: BaseException) -> bool:
+    """Write how a job ended to the ledger; return whether the server could be told."""
+    cancelled = isinstance(error, StepCancelled) or not isinstance(error, Exception)
+    detail: dict[str, object] = {"reason": "cancelled" if cancelled else str(error)}
+    if isinstance(error, LockNotTaken):
+        detail["blockers"] = "; ".join(error.blockers)
+    if hands.ran:
+        detail["ran"] = True
+    status = Status.FAILED if job.starts_as is Status.RUNNING else job.starts_as
+    try:
+        with hands.ledger.conn.transaction():
+            mark(job, hands, status, detail=detail)
+            event(job, hands, f"{job.kind} {'cancelled' if cancelled else 'failed'}", detail)
+    except psycopg.Error:
+        # The journal of the run holds it until the next connection.
+        return False
+    return True
+
+
+def mark(
+    job: Job,
+    hands: Hands,
+    status: Status,
+    outcome: Outcome | None = None,
+    *,
+    ledger: Ledger | None = None,
+    detail: Mapping[str, object] | None = None,
+) -> None:
+    """Write the state of the job's step; `outcome` says that this part is done."""
+    (ledger or hands.ledger).mark(
+        job.step,
+        status,
+        run_id=hands.run_id,
+        change=job.change,
+        sha256=job.sha256,
+        seconds=outcome.seconds if outcome else None,
+        detail={
+            "part": job.part,
+            "part_done": outcome is not None,
+            **(outcome.facts if outcome else detail or {}),
+        },
+    )
+
+
+def event(
+    job: Job, hands: Hands, kind: str, detail: Mapping[str, object], *, ledger: Ledger | None = None
+) -> None:
+    """Append an event about the job."""
+    (ledger or hands.ledger).event(
+        run_id=hands.run_id, change=job.change, step=job.step, kind=kind, actor=hands.actor, detail=detail
+    )

@@ -1,0 +1,110 @@
+"""Commands for the workshop: rehearse a change, begin a new one, open the notebooks, run the suite."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+
+from pgrunbook import change as changes
+from pgrunbook import places, server
+from pgrunbook.errors import FAILED, REFUSED
+from pgrunbook.headless import EmbeddedServer, Progress, say
+from pgrunbook.run import new_run_id
+
+__all__ = ["lab", "new", "rehearse", "test"]
+
+
+def rehearse(given: argparse.Namespace) -> int:
+    """Execute the change's notebook on the embedded server and write its record."""
+    from pgrunbook import notebook
+    from pgrunbook.record import from_journal, write_executed
+
+    began = time.perf_counter()
+    changes.load(given.change, root=changes.root_from(os.environ))
+    path = notebook.path_of(given.change, within=places.notebooks())
+    run_id = new_run_id(given.change)
+    progress = Progress(given.json)
+    progress.line("starting the embedded PostgreSQL")
+    running = server.start(places.embedded_major())
+    environment = {
+        **os.environ,
+        "PGRUNBOOK_TARGET": "",
+        "PGRUNBOOK_RUN": run_id,
+        "PGRUNBOOK_RECORDS": str(places.records()),
+    }
+    try:
+        log = places.records() / run_id / "kernel.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        done = notebook.execute(path, environment=environment, log=log, on_section=progress.line)
+    finally:
+        server.stop(running)
+    if given.save and done.finished:
+        notebook.save(done.notebook, path)
+    summary = from_journal(run_id)
+    file = write_executed(done.notebook, summary)
+    seconds = time.perf_counter() - began
+    verdict = f"{given.change}: {summary.outcome if done.finished else f'stopped, {done.ename}'} after {seconds:.1f} s"
+    say(
+        given,
+        f"{done.evalue}\n{verdict}\nrecord: {file}".strip(),
+        {
+            "change": given.change,
+            "run": run_id,
+            "finished": done.finished,
+            "outcome": summary.outcome,
+            "error": done.evalue,
+            "seconds": round(seconds, 1),
+            "record": str(file),
+            "files": list(summary.rehearsal),
+        },
+    )
+    if done.finished:
+        return 0
+    return REFUSED if done.ename in ("GateClosed", "PreflightFailed", "PreflightMissing") else FAILED
+
+
+def new(given: argparse.Namespace) -> int:
+    """Copy the template to a new change and its notebook."""
+    from pgrunbook import scaffold
+
+    root = changes.root_from(os.environ)
+    template = places.PROJECT / "sql" / "changes" / "_template"
+    written = scaffold.create(given.name, root=root, template=template, notebooks=places.notebooks())
+    text = [f"created {file}" for file in written]
+    text.append(
+        f"next: fill in the SQL, then `pgrunbook test -k {given.name[:3]}` and `pgrunbook rehearse {given.name} --save`"
+    )
+    say(given, "\n".join(text), {"change": given.name, "files": [str(file) for file in written]})
+    return 0
+
+
+def lab(arguments: Sequence[str]) -> int:
+    """Open JupyterLab on the notebooks while the embedded server runs; further arguments go to JupyterLab."""
+    with EmbeddedServer():
+        command = [
+            sys.executable,
+            "-m",
+            "jupyterlab",
+            f"--ServerApp.root_dir={places.notebooks()}",
+            *arguments,
+        ]
+        if hasattr(os, "geteuid") and os.geteuid() == 0:
+            command.append("--allow-root")
+        process = subprocess.Popen(command, env={**os.environ, "JUPYTER_PREFER_ENV_PATH": "1"})
+        while True:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:
+                # JupyterLab got it too and asks its own question.
+                continue
+
+
+def test(arguments: Sequence[str]) -> int:
+    """Run everything that CI runs."""
+    from pgrunbook import suite
+
+    return suite.run(list(arguments))

@@ -1,0 +1,297 @@
+"""Every text that a person reads on failure, compared in full."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+from pgrunbook import errors
+from pgrunbook.errors import RunbookError
+
+pytestmark = pytest.mark.static
+
+HASH = "0123456789abcdef" * 4
+OTHER = "fedcba9876543210" * 4
+
+TEXTS: list[tuple[RunbookError, int, str]] = [
+    (
+        errors.BadHeader(file="a.sql", line=2, found="unknown key `lok`", allowed=["lock", "estimate"]),
+        1,
+        "a.sql line 2: unknown key `lok`\n  next: use one of the keys lock, estimate; nothing was run",
+    ),
+    (
+        errors.BadStatement(file="a.sql", line=7, found="syntax error at end of input", next_step="mend it"),
+        1,
+        "a.sql line 7: syntax error at end of input\n  next: mend it",
+    ),
+    (
+        errors.BadChange(change="060_x", found="step 001_a has no verify file", next_step="write one"),
+        1,
+        "060_x: step 001_a has no verify file\n  next: write one",
+    ),
+    (
+        errors.UnknownName(kind="step", name="009", known=["001_a", "002_b"]),
+        1,
+        "no step named '009'\n  next: choose one of: 001_a, 002_b",
+    ),
+    (
+        errors.UnknownName(kind="change", name="x", known=[]),
+        1,
+        "no change named 'x'\n  next: choose one of: none exist yet",
+    ),
+    (
+        errors.NoTarget(),
+        1,
+        "no target is named, and nothing here defaults to a live one\n"
+        "  next: set PGRUNBOOK_TARGET to a connection string or service=NAME, or use `pgrunbook rehearse CHANGE`,"
+        " which brings its own server",
+    ),
+    (
+        errors.BadTarget(),
+        1,
+        "the text of PGRUNBOOK_TARGET is not a connection string that libpq understands\n"
+        "  next: write it as `host=... dbname=... user=...`, as `postgresql://...`, or as `service=NAME`",
+    ),
+    (
+        errors.CannotConnect(where="service shop", reason="the server is shutting down", next_step="wait"),
+        1,
+        "cannot connect to service shop\n  the server is shutting down\n  next: wait",
+    ),
+    (
+        errors.NotPrimary(where="service shop"),
+        1,
+        "service shop is a standby: it is in recovery and takes no changes\n"
+        "  next: point PGRUNBOOK_TARGET at the primary, for example with target_session_attrs=read-write",
+    ),
+    (
+        errors.ReadOnlyTarget(where="service shop", user="ann"),
+        1,
+        "service shop is read-only for role 'ann': default_transaction_read_only is on\n"
+        "  next: ask whoever set it for the role, the database or the server before you change anything",
+    ),
+    (
+        errors.LedgerRefused(where="service shop", user='a"b', reason="permission denied for database shop"),
+        1,
+        "role 'a\"b' cannot keep the ledger (schema pgrunbook) in service shop\n"
+        "  permission denied for database shop\n"
+        '  next: let an administrator run: CREATE SCHEMA pgrunbook AUTHORIZATION "a""b"',
+    ),
+    (
+        errors.LedgerRefused(
+            where="service shop", user="ann", reason="permission denied for schema pgrunbook", owner="bob"
+        ),
+        1,
+        "role 'ann' cannot keep the ledger (schema pgrunbook) in service shop\n"
+        "  permission denied for schema pgrunbook\n"
+        '  next: let an administrator run: GRANT "bob" TO "ann"',
+    ),
+    (
+        errors.RunnerBusy(where="service shop", holder="pgrunbook control (pid 5, role 'ann')", since="noon"),
+        3,
+        "another runner is at work in service shop\n"
+        "  pgrunbook control (pid 5, role 'ann'), connected since noon\n"
+        "  next: wait until it ends, or ask its operator to cancel it; nothing was run",
+    ),
+    (
+        errors.PreflightFailed(
+            change="010_class_code",
+            failed=[("preflight/10_a.sql", "codes used twice", 1), ("preflight/20_b.sql", "blanks", 1200)],
+            checks=9,
+            remedies=["10_a", "20_b"],
+        ),
+        3,
+        "010_class_code is NO-GO: 2 of 9 checks found rows\n"
+        "  preflight/10_a.sql: codes used twice (1 row)\n"
+        "  preflight/20_b.sql: blanks (1,200 rows)\n"
+        "  next: look at the rows of these checks, then"
+        ' runbook.remedy("10_a"), runbook.remedy("20_b") or repair them by hand, and run preflight again;'
+        " nothing was changed",
+    ),
+    (
+        errors.PreflightFailed(
+            change="060_x", failed=[("preflight/10_a.sql", "a", 2)], checks=1, remedies=[]
+        ),
+        3,
+        "060_x is NO-GO: 1 of 1 check found rows\n  preflight/10_a.sql: a (2 rows)\n"
+        "  next: look at the rows of these checks, then repair them by hand, and run preflight again;"
+        " nothing was changed",
+    ),
+    (
+        errors.PreflightMissing(change="060_x"),
+        3,
+        "060_x was not audited in this run\n  next: run preflight first; nothing was changed",
+    ),
+    (
+        errors.GateClosed(step="001a_add_key", reason="nobody approved it in this run"),
+        3,
+        "the gate of 001a_add_key is closed: nobody approved it in this run\n"
+        '  next: approve it with runbook.gate("001a") in the notebook, or'
+        " --approve-all --reason TEXT on the command line; nothing was changed",
+    ),
+    (
+        errors.StepOutOfOrder(step="002_b", first="001_a", status="failed"),
+        3,
+        "002_b cannot run yet: 001_a before it is failed\n  next: apply 001_a first; nothing was changed",
+    ),
+    (
+        errors.RequirementMissing(change="060_x", missing=["010_a", "020_b"]),
+        3,
+        "060_x requires 010_a, 020_b, not applied here\n  next: apply 010_a first; nothing was changed",
+    ),
+    (
+        errors.ScriptChanged(file="migrate/001_a.sql", ran_at="2026-01-31 12:00:00 UTC", was=HASH, now=OTHER),
+        1,
+        "migrate/001_a.sql was edited after it ran at 2026-01-31 12:00:00 UTC\n"
+        f"  ran with {HASH}\n  is now   {OTHER}\n"
+        "  next: restore the file, or roll the step back and apply the new text",
+    ),
+    (
+        errors.StepFailed(
+            step="001_a", reason="no room", details=["disk full"], left="nothing was left", next_step="clear"
+        ),
+        1,
+        "001_a failed: no room\n  disk full\n  nothing was left\n  next: clear",
+    ),
+    (
+        errors.StepCancelled(step="001_a", left="nothing was left behind"),
+        1,
+        "001_a was cancelled\n  nothing was left behind\n  next: apply the step again to resume",
+    ),
+    (
+        errors.LockNotTaken(
+            locks="AccessExclusive on t", attempts=2, seconds=3.14, longest_ms=50, blockers=["pid 7", "pid 8"]
+        ),
+        1,
+        "could not take AccessExclusive on t in 2 attempts over 3.1 s; no request queued longer than 50 ms\n"
+        "  in the way: pid 7\n  in the way: pid 8\n"
+        "  next: wait for these sessions to end or end them, then apply the step again",
+    ),
+    (
+        errors.LockNotTaken(locks="Share on t", attempts=0, seconds=600, longest_ms=0, blockers=["pid 7"]),
+        1,
+        "could not take Share on t in 0 attempts over 600.0 s; nobody had to wait behind us\n"
+        "  in the way: pid 7\n"
+        "  next: wait for these sessions to end or end them, then apply the step again",
+    ),
+    (
+        errors.CheckFailed(label="preflight/10_a.sql", reason="permission denied for table t"),
+        1,
+        "preflight/10_a.sql could not be run: permission denied for table t\n"
+        "  next: mend the query or the privilege, run again",
+    ),
+    (
+        errors.RemedyFailed(remedy="10_a", reason="it never ends", details=["row 5"], next_step="mend it"),
+        1,
+        "remedy 10_a: it never ends\n  row 5\n  next: mend it",
+    ),
+    (
+        errors.ChainBroken(event=4, found="its contents do not give its hash"),
+        1,
+        "the ledger's chain is broken at event 4: its contents do not give its hash\n"
+        "  next: compare with the HTML record of that run; do not trust the ledger from this event on",
+    ),
+    (
+        errors.OtherCluster(change="001_a", was="system 1, timeline 1", now="system 1, timeline 2"),
+        3,
+        "the unfinished run of 001_a was started on another server\n"
+        "  started on system 1, timeline 1\n  this is    system 1, timeline 2\n"
+        "  next: point PGRUNBOOK_TARGET at the server of that run, or roll back the unfinished step here",
+    ),
+    (
+        errors.ServerWouldNotStart(
+            major=18, folder="/tmp/x", found="initdb: it failed", log=["FATAL: no room"], next_step="clear"
+        ),
+        1,
+        "the embedded PostgreSQL 18 in /tmp/x would not start: initdb: it failed\n"
+        "  FATAL: no room\n  next: clear",
+    ),
+    (
+        errors.BadDatabaseName(name="postgres", found="the server needs it"),
+        1,
+        "'postgres' cannot name a rehearsal database: the server needs it\n"
+        "  next: choose 1 to 63 bytes that no database of the server itself has",
+    ),
+    (
+        errors.RehearsalFailed(file="migrate/001_a.sql", reason="relation t does not exist"),
+        1,
+        "rehearsal: migrate/001_a.sql: relation t does not exist\n"
+        "  next: mend the file, or the clone's cause; the target was not touched",
+    ),
+    (
+        errors.SampleFailed(file="samples/go.sql", reason="relation t does not exist"),
+        1,
+        "samples/go.sql does not load: relation t does not exist\n  next: mend the file, then rehearse again",
+    ),
+    (
+        errors.NothingToTest(found="no test is named x", next_step="leave -k out"),
+        1,
+        "no test is named x\n  next: leave -k out",
+    ),
+    (
+        errors.JournalRefused(path="/records/x/journal.jsonl", reason="No space left on device"),
+        1,
+        "the journal /records/x/journal.jsonl cannot be kept: No space left on device\n"
+        "  next: make room, or name a folder that you may write in PGRUNBOOK_RECORDS, then do it again",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("error", "exit_code", "text"), TEXTS, ids=[f"{n}-{type(row[0]).__name__}" for n, row in enumerate(TEXTS)]
+)
+def test_an_error_says_what_was_found_where_and_what_to_do_next(
+    error: RunbookError, exit_code: int, text: str
+) -> None:
+    assert str(error) == text
+    assert error.exit_code == exit_code
+    assert "\n  next: " in text
+    assert not text[0].isupper()
+    for line in text.splitlines()[1:]:
+        assert line.startswith("  ")
+        assert line.strip()
+
+
+def test_every_error_is_compared_in_this_file() -> None:
+    defined = {
+        error
+        for _, error in inspect.getmembers(errors, inspect.isclass)
+        if issubclass(error, RunbookError) and error is not RunbookError
+    }
+    assert {error.__name__ for error in defined - {type(row[0]) for row in TEXTS}} == set()
+
+
+def test_the_parts_of_a_message_are_fields() -> None:
+    error = errors.LockNotTaken(locks="Share on t", attempts=2, seconds=1, longest_ms=30, blockers=["pid 7"])
+    assert (error.attempts, error.longest_ms, error.blockers) == (2, 30, ("pid 7",))
+    assert error.details == ("in the way: pid 7",)
+    assert error.next_step.startswith("wait for")
+
+
+def test_a_line_break_in_a_name_does_not_make_a_line_of_ours() -> None:
+    error = errors.LockNotTaken(
+        locks="Share on t",
+        attempts=1,
+        seconds=1,
+        longest_ms=20,
+        blockers=["'a\n  next: DROP DATABASE shop'"],
+    )
+    assert [line for line in str(error).splitlines() if line.startswith("  next:")] == [
+        f"  next: {error.next_step}"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("step", "asked"),
+    [("002_add_key", "002"), ("10_doubled_codes", "10_doubled_codes"), ("rollback", "rollback")],
+)
+def test_a_closed_gate_names_what_opens_it(step: str, asked: str) -> None:
+    assert f'runbook.gate("{asked}")' in str(errors.GateClosed(step=step, reason="x"))
+
+
+@pytest.mark.parametrize("name", ["t", 'a"b', 'x"; DROP TABLE y; --', "größe", ""])
+def test_a_quoted_name_is_one_identifier(name: str) -> None:
+    quoted = errors.quoted(name)
+    assert (quoted[0], quoted[-1]) == ('"', '"')
+    assert quoted[1:-1].replace('""', "") == name.replace('"', "")
+    assert quoted[1:-1].replace('""', '"') == name

@@ -1,0 +1,130 @@
+"""Gates: every question fails closed, and says why."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from pgrunbook.errors import GateClosed
+from pgrunbook.gate import Decision, Gates, Policy
+from pgrunbook.target import Kind
+
+pytestmark = pytest.mark.static
+
+STEP = "002_add_key"
+NEXT = (
+    '\n  next: approve it with runbook.gate("002") in the notebook, or'
+    " --approve-all --reason TEXT on the command line; nothing was changed"
+)
+
+
+def decision(who: str = "ann", *, go: bool = True, sha: str = "aa", how: str = "typed", step: str = STEP) -> Decision:
+    return Decision(step=step, go=go, who=who, reason="the window is open", how=how, script_sha256=sha)
+
+
+def closed(gates: Gates, sha: str = "aa") -> str:
+    with pytest.raises(GateClosed) as caught:
+        gates.require(STEP, sha)
+    text = str(caught.value)
+    assert text.startswith(f"the gate of {STEP} is closed: ")
+    assert text.endswith(NEXT)
+    return caught.value.reason
+
+
+def test_a_go_opens_the_gate_of_its_step_and_no_other() -> None:
+    gates = Gates()
+    gates.record(decision())
+    gates.record(decision("bob", step="003_other"))
+    assert gates.require(STEP, "aa").who == "ann"
+    with pytest.raises(GateClosed):
+        gates.require("001_first", "aa")
+
+
+def test_a_gate_is_closed_until_somebody_decides() -> None:
+    assert closed(Gates()) == "nobody approved it in this run"
+
+
+def test_a_no_go_closes_it_and_is_quoted() -> None:
+    gates = Gates()
+    gates.record(decision("bob", go=False))
+    assert closed(gates) == "bob said NO-GO (the window is open)"
+
+
+def test_a_no_go_takes_back_every_go() -> None:
+    gates = Gates(approvals_needed=2)
+    gates.record(decision("ann"))
+    gates.record(decision("bob"))
+    assert gates.require(STEP, "aa")
+    gates.record(decision("cid", go=False))
+    assert closed(gates) == "cid said NO-GO (the window is open)"
+    gates.record(decision("ann"))
+    assert closed(gates) == "1 of 2 people approved it (ann)"
+
+
+def test_who_said_no_go_does_not_count_as_an_approval() -> None:
+    gates = Gates(approvals_needed=2)
+    gates.record(decision("bob", go=False))
+    gates.record(decision("ann"))
+    assert closed(gates) == "1 of 2 people approved it (ann)"
+    gates.record(decision("bob"))
+    assert gates.require(STEP, "aa").who == "bob"
+
+
+def test_two_people_are_two_people() -> None:
+    gates = Gates(approvals_needed=2)
+    for who in ("Ann Lee", "ann lee", " Ann  Lee "):
+        gates.record(decision(who))
+    assert closed(gates).startswith("1 of 2 people approved it (")
+    gates.record(decision("Bob"))
+    assert gates.require(STEP, "aa").who == "Bob"
+
+
+def test_an_edited_script_needs_a_new_approval() -> None:
+    gates = Gates()
+    gates.record(decision())
+    assert closed(gates, sha="bb") == "the script was edited after it was approved"
+    gates.record(decision(sha="bb"))
+    assert gates.require(STEP, "bb")
+    assert closed(gates, sha="aa") == "the script was edited after it was approved"
+
+
+def test_approvals_of_two_texts_do_not_add_up() -> None:
+    gates = Gates(approvals_needed=2)
+    gates.record(decision("ann", sha="aa"))
+    gates.record(decision("bob", sha="bb"))
+    assert closed(gates, sha="bb") == "1 of 2 people approved it (bob)"
+
+
+@pytest.mark.parametrize("who", ["", "  ", "\t\n"])
+def test_nobody_is_no_approver(who: str) -> None:
+    gates = Gates()
+    gates.record(decision(who))
+    assert closed(gates) == "nobody put a name to its approval"
+
+
+def test_a_rehearsal_approves_itself_alone_and_says_so() -> None:
+    gates = Gates(approvals_needed=2)
+    gates.record(decision("the rehearsal", how=Policy.REHEARSAL.value))
+    assert gates.require(STEP, "aa").how == "rehearsal"
+    assert closed(gates, sha="bb") == "the script was edited after it was approved"
+
+
+@pytest.mark.parametrize(
+    ("kind", "approve_all", "policy"),
+    [
+        (Kind.REHEARSAL, False, Policy.REHEARSAL),
+        (Kind.REHEARSAL, True, Policy.REHEARSAL),
+        (Kind.LIVE, False, Policy.CLOSED),
+        (Kind.LIVE, True, Policy.APPROVE_ALL),
+    ],
+)
+def test_a_live_target_without_a_person_stays_closed(kind: Kind, approve_all: bool, policy: Policy) -> None:
+    assert Policy.of(kind, approve_all=approve_all) is policy
+
+
+def test_the_ledger_gets_the_whole_decision() -> None:
+    facts = decision().facts
+    assert facts == {"go": True, "reason": "the window is open", "how": "typed", "script_sha256": "aa"}
+    fields = {field.name for field in dataclasses.fields(Decision)}
+    assert fields == {*facts, "step", "who"}

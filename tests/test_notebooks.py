@@ -1,0 +1,186 @@
+"""The committed notebooks: skeleton, counts, how much of them is compared, and that NO-GO stops them."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jupytext
+import nbformat
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from pgrunbook import catalog, change, samples, server
+from pgrunbook.session import connect
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+CHANGES = change.names(ROOT / "sql" / "changes")
+IGNORED = re.compile(r"#\s*NBVAL_(IGNORE_OUTPUT|SKIP)")
+
+
+def read(path: Path) -> Any:
+    return nbformat.read(path, as_version=4)
+
+
+def code_cells(path: Path) -> list[Any]:
+    return [cell for cell in read(path).cells if cell.cell_type == "code"]
+
+
+def is_compared(cell: Any) -> bool:
+    """Whether nbval compares something of this cell: it ran, it shows something, nobody told nbval to look away."""
+    ignored = IGNORED.search(cell.source) or any(tag.startswith("nbval-") for tag in cell.metadata.get("tags", []))
+    shown = [output for output in cell.outputs if set(output.get("data", {"text": 1})) - {"image/png", "image/jpeg"}]
+    return cell.execution_count is not None and bool(shown) and not ignored
+
+
+@pytest.mark.static
+def test_every_change_has_its_notebook() -> None:
+    assert {"000_start_here", *CHANGES} <= {path.stem for path in NOTEBOOKS}
+
+
+@pytest.mark.static
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_code_cell_of_a_committed_notebook_has_run_in_order(path: Path) -> None:
+    # Without counts and outputs nbval compares nothing and is green.
+    nbformat.validate(read(path))
+    assert [cell.execution_count for cell in code_cells(path)] == list(range(1, len(code_cells(path)) + 1))
+    assert not [out for cell in code_cells(path) for out in cell.outputs if out.output_type == "error"]
+
+
+@pytest.mark.static
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_at_least_nine_in_ten_code_cells_are_compared(path: Path) -> None:
+    # Cells that only assign show nothing; the parameters are the one such cell of the skeleton.
+    cells = [cell for cell in code_cells(path) if "parameters" not in cell.metadata.get("tags", [])]
+    compared = sum(is_compared(cell) for cell in cells)
+    assert compared >= 0.9 * len(cells), f"{compared} of {len(cells)} cells of {path.name} are compared"
+
+
+@pytest.mark.static
+def test_a_cell_without_output_or_told_to_be_ignored_does_not_count_as_compared() -> None:
+    shown = nbformat.v4.new_output("execute_result", {"text/plain": "1"}, execution_count=1)
+    picture = nbformat.v4.new_output("display_data", {"image/png": ""})
+    cell = nbformat.v4.new_code_cell
+    assert is_compared(cell("1", execution_count=1, outputs=[shown]))
+    assert not is_compared(cell("1", execution_count=None, outputs=[shown]))
+    assert not is_compared(cell("x = 1", execution_count=1))
+    assert not is_compared(cell("plot()", execution_count=1, outputs=[picture]))
+    assert not is_compared(cell("# NBVAL_IGNORE_OUTPUT\n1", execution_count=1, outputs=[shown]))
+
+
+@pytest.mark.static
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_markdown_cell_stands_before_every_code_cell_and_code_cells_are_short(path: Path) -> None:
+    cells = read(path).cells
+    for number, cell in enumerate(cells):
+        if cell.cell_type != "code":
+            continue
+        assert cells[number - 1].cell_type == "markdown", f"cell {number} of {path.name} is not introduced"
+        assert len(cell.source.splitlines()) <= 4, f"cell {number} of {path.name} belongs into the library"
+
+
+@pytest.mark.static
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_changes_notebook_follows_the_skeleton_and_gates_every_step(name: str) -> None:
+    path = ROOT / "notebooks" / f"{name}.ipynb"
+    text = "\n".join(cell.source for cell in read(path).cells)
+    headings = re.findall(r"^## +([A-Z]\w+)", text, re.M)
+    wanted = ["Operation", "Parameters", "Bind", "Preflight", "Rehearse", "Verify", "What", "Roll", "Record"]
+    assert [heading for heading in headings if heading in wanted] == wanted
+    for step in change.load(name, root=ROOT / "sql" / "changes").steps:
+        calls = [f'runbook.{verb}("{step.number}")' for verb in ("sql", "gate", "apply")]
+        places = [text.find(call) for call in calls]
+        assert -1 not in places, f"step {step.number} lacks one of {calls}"
+        assert places == sorted(places), f"step {step.number}: show, gate, apply"
+
+
+@pytest.mark.static
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_text_twin_says_what_the_notebook_says(path: Path) -> None:
+    twin = jupytext.read(path.with_suffix(".py"))
+    said = [(cell.cell_type, cell.source.strip()) for cell in read(path).cells]
+    assert [(cell.cell_type, cell.source.strip()) for cell in twin.cells] == said
+
+
+@pytest.mark.static
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_committed_notebook_holds_nothing_of_the_machine_it_ran_on(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    notebook = read(path)
+    assert "widgets" not in notebook.metadata
+    assert not any(out.get("metadata") for cell in code_cells(path) for out in cell.outputs)
+    for sign in (str(ROOT), str(Path.home()), "password", "/tmp/"):
+        assert sign not in text, f"{path.name} holds {sign!r}"
+
+
+@pytest.fixture
+def stubborn_notebook(tmp_path: Path) -> Path:
+    """The first change's notebook, with an obstacle planted that no remedy removes."""
+    notebook = read(ROOT / "notebooks" / f"{CHANGES[0]}.ipynb")
+    loaded = change.load(CHANGES[0], root=ROOT / "sql" / "changes")
+    remedies = {remedy.name for remedy in loaded.remedies}
+    stops = [check.name for check in loaded.preflight if check.header.severity.value == "stop"]
+    planted = next(name for name in reversed(stops) if name not in remedies and name in loaded.no_go_samples)
+    for cell in notebook.cells:
+        cell.source = cell.source.replace("Runbook.open(change,", f'Runbook.open(change, planted=["{planted}"],')
+        if "runbook.preview" in cell.source or "remedy(" in cell.source or '.gate("10_' in cell.source or '.gate("20_' in cell.source:
+            cell.source = "None"
+    path = tmp_path / "stubborn.ipynb"
+    nbformat.write(notebook, path)
+    return path
+
+
+def test_a_no_go_stops_the_notebook_before_any_ddl(
+    stubborn_notebook: Path, server: server.Server, tmp_path: Path
+) -> None:
+    loaded = change.load(CHANGES[0], root=ROOT / "sql" / "changes")
+    target = samples.make(server, loaded, planted=[])
+    try:
+        with connect(target, purpose="test") as conn:
+            before = catalog.snapshot(conn)
+            schemas = conn.execute("SELECT count(*) AS n FROM pg_namespace").fetchone()
+            conn.execute(loaded.no_go_samples[loaded.remedies[0].name].read_bytes())
+            done = subprocess.run(
+                [
+                    sys.executable, "-m", "pytest", "--nbmake", "--nbmake-kernel=python3", "-q",
+                    "-o", "addopts=", "-p", "no:cacheprovider", "-W", "ignore", str(stubborn_notebook),
+                ],
+                env={
+                    **os.environ,
+                    "PGRUNBOOK_TARGET": target.conninfo,
+                    "PGRUNBOOK_RECORDS": str(tmp_path / "records"),
+                    "PGRUNBOOK_CHANGES": str(ROOT / "sql" / "changes"),
+                    "JUPYTER_PREFER_ENV_PATH": "1",
+                },
+                capture_output=True,
+                text=True,
+                check=False,
+            )  # fmt: skip
+            assert done.returncode == 1, done.stdout + done.stderr
+            assert "PreflightFailed" in done.stdout or "GateClosed" in done.stdout, done.stdout
+            assert catalog.snapshot(conn) == before
+            assert conn.execute("SELECT count(*) AS n FROM pg_namespace").fetchone() == schemas
+    finally:
+        samples.remove(server, target)
+
+
+def test_the_same_notebook_without_the_obstacle_goes_past_that_gate(server: server.Server, tmp_path: Path) -> None:
+    # The counterpart that shows that the lane above can tell the difference.
+    loaded = change.load(CHANGES[0], root=ROOT / "sql" / "changes")
+    target = samples.make(server, loaded, planted=[])
+    try:
+        with psycopg.connect(target.conninfo, autocommit=True, row_factory=dict_row) as conn:
+            environment = {**os.environ, "PGRUNBOOK_TARGET": target.conninfo, "PGRUNBOOK_RECORDS": str(tmp_path)}
+            command = [sys.executable, "-m", "pgrunbook", "apply", CHANGES[0], "--approve-all", "--reason", "test"]
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+            row = conn.execute("SELECT count(*) AS n FROM pgrunbook.step WHERE status = 'done'").fetchone()
+            assert row == {"n": len(loaded.steps)}
+    finally:
+        samples.remove(server, target)

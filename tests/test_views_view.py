@@ -1,0 +1,65 @@
+"""A view keeps what varies out of what is compared."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from IPython.core.formatters import DisplayFormatter
+
+from pgrunbook.views.view import View
+
+FULL = View(
+    "002 ... done, nobody stalled",
+    html="<table></table>",
+    png=b"\x89PNG",
+    svg="<svg/>",
+    facts={"at": datetime(2026, 3, 1, tzinfo=UTC), "cost": Decimal("1.5"), "pid": 7},
+)
+
+
+def test_a_view_shows_its_verdict_as_plain_text() -> None:
+    assert str(FULL) == repr(FULL) == "002 ... done, nobody stalled"
+
+
+def test_data_holds_only_what_tests_may_compare_and_the_png() -> None:
+    data, _ = FULL._repr_mimebundle_()
+    assert data == {
+        "text/plain": "002 ... done, nobody stalled",
+        "text/html": "<table></table>",
+        "image/png": base64.b64encode(b"\x89PNG").decode(),
+    }
+
+
+def test_metadata_holds_facts_and_svg_as_json() -> None:
+    _, metadata = FULL._repr_mimebundle_()
+    assert metadata == {
+        "pgrunbook": {"at": "2026-03-01T00:00:00+00:00", "cost": "1.5", "pid": 7, "svg": "<svg/>"}
+    }
+    assert json.loads(json.dumps(metadata)) == metadata
+
+
+def test_a_view_of_text_alone_is_an_output_of_ours_too() -> None:
+    assert View("ok")._repr_mimebundle_() == ({"text/plain": "ok"}, {"pgrunbook": {}})
+
+
+def test_a_fact_named_svg_does_not_become_the_picture() -> None:
+    assert View("ok", facts={"svg": "<script>"}).metadata() == {"pgrunbook": {}}
+
+
+def test_kinds_can_be_asked_for_and_left_out() -> None:
+    assert set(FULL._repr_mimebundle_(include=["text/plain"])[0]) == {"text/plain"}
+    assert set(FULL._repr_mimebundle_(exclude=["image/png"])[0]) == {"text/plain", "text/html"}
+
+
+def test_ipython_takes_the_bundle_as_it_is() -> None:
+    data, metadata = DisplayFormatter().format(FULL)
+    assert data["text/plain"] == FULL.text
+    assert metadata["pgrunbook"]["svg"] == "<svg/>"
+
+
+def test_a_verdict_with_a_lone_surrogate_can_be_saved() -> None:
+    data, _ = View("a\ud800", html="b\ud800")._repr_mimebundle_()
+    assert json.dumps(data, ensure_ascii=False).encode("utf-8")
