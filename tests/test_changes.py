@@ -37,7 +37,10 @@ PAGE = 6_000
 
 # What squawk finds and we do all the same: rule, reason, and how a file shows that the reason holds.
 ALLOWED: dict[str, tuple[str, Callable[[Script], bool]]] = {
-    "require-lock-timeout": ("the runner sets lock_timeout before every attempt; see patience", lambda _script: True),
+    "require-lock-timeout": (
+        "the runner sets lock_timeout before every attempt; see patience",
+        lambda _script: True,
+    ),
     "require-statement-timeout": ("the runner sets it to the hold budget of the step", lambda _script: True),
     "prefer-robust-stmts": (
         "IF NOT EXISTS would take the invalid index of a failed build for a good one; the runner clears it",
@@ -114,8 +117,10 @@ def copy(
         with psycopg.connect(server.conninfo_for("postgres"), autocommit=True) as conn:
             create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
             conn.execute(create.format(sql.Identifier(fresh), sql.Identifier(templates[name])))
-        yield server.conninfo_for(fresh)
-        embedded.drop_database(server, fresh)
+        try:
+            yield server.conninfo_for(fresh)
+        finally:
+            embedded.drop_database(server, fresh)
 
     yield give
     for made in templates.values():
@@ -124,7 +129,14 @@ def copy(
 
 def a_run(chosen: Change, conninfo: str, records: Path) -> contextlib.closing[Run]:
     return contextlib.closing(
-        Run(chosen, target.rehearsal(conninfo), records, Policy.REHEARSAL, operator="tester", budgets=Budgets())
+        Run(
+            chosen,
+            target.rehearsal(conninfo),
+            records,
+            Policy.REHEARSAL,
+            operator="tester",
+            budgets=Budgets(),
+        )
     )
 
 
@@ -132,7 +144,7 @@ def rows_of(conn: Connection) -> dict[str, str]:
     """Return a hash of all rows of every table outside the ledger."""
     tables = conn.execute(
         "SELECT oid::regclass::text AS name FROM pg_class"
-        " WHERE relkind = 'r' AND relnamespace::regnamespace::text NOT IN ('pg_catalog', 'information_schema', 'pgrunbook')"
+        " WHERE relkind = 'r' AND relnamespace::regnamespace::text !~ '^(pg_catalog|information_schema|pgrunbook)$'"
     ).fetchall()
     return {table["name"]: hash_of(conn, table["name"]) for table in tables}
 
@@ -140,7 +152,8 @@ def rows_of(conn: Connection) -> dict[str, str]:
 def hash_of(conn: Connection, table: str) -> str:
     return str(
         session.value(
-            conn, f"SELECT md5(string_agg((t.*)::text, E'\\n' ORDER BY (t.*)::text COLLATE \"C\")) FROM {table} AS t"
+            conn,
+            f"SELECT md5(string_agg((t.*)::text, E'\\n' ORDER BY (t.*)::text COLLATE \"C\")) FROM {table} AS t",
         )
     )
 
@@ -153,7 +166,9 @@ def named(scripts: tuple[Script, ...], name: str) -> Script:
 
 
 @every_change
-def test_the_board_says_go_on_the_good_sample(name: str, changes: Callable[[str], Change], copy: Copy) -> None:
+def test_the_board_says_go_on_the_good_sample(
+    name: str, changes: Callable[[str], Change], copy: Copy
+) -> None:
     with copy(name) as conninfo, throwaway.looking(conninfo) as conn:
         board = preflight.audit(conn, changes(name))
     assert board.go, [(f.label, f.problem, f.rows[:3]) for f in board.failed]
@@ -283,7 +298,15 @@ def test_every_file_runs_with_psql(
     back = [script for step in reversed(chosen.steps) for script in step.rollback]
     with copy(name) as conninfo:
         for script in [*chosen.preflight, *chosen.remedies, *forwards, *chosen.timings, *back]:
-            command = [str(server.bin / "psql"), "-X", "-v", "ON_ERROR_STOP=1", "-f", str(script.path), conninfo]
+            command = [
+                str(server.bin / "psql"),
+                "-X",
+                "-v",
+                "ON_ERROR_STOP=1",
+                "-f",
+                str(script.path),
+                conninfo,
+            ]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             assert done.returncode == 0, f"{script.label}: {done.stderr}"
 
@@ -309,5 +332,6 @@ def test_squawk_finds_nothing_that_is_not_meant(name: str, changes: Callable[[st
         for finding in json.loads(said):
             _reason, holds = ALLOWED.get(finding["rule_name"], ("", lambda _script: False))
             if not holds(script):
-                unmeant.append(f"{script.label} line {finding['line'] + 1}: {finding['rule_name']}: {finding['message']}")
+                where = f"{script.label} line {finding['line'] + 1}"
+                unmeant.append(f"{where}: {finding['rule_name']}: {finding['message']}")
     assert unmeant == []

@@ -130,6 +130,11 @@ TEXTS: list[tuple[RunbookError, int, str]] = [
         " --approve-all --reason TEXT on the command line; nothing was changed",
     ),
     (
+        errors.ReasonMissing(),
+        3,
+        "--approve-all needs a reason\n  next: add --reason TEXT; it is kept in the record",
+    ),
+    (
         errors.StepOutOfOrder(step="002_b", first="001_a", status="failed"),
         3,
         "002_b cannot run yet: 001_a before it is failed\n  next: apply 001_a first; nothing was changed",

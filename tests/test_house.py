@@ -18,10 +18,11 @@ pytestmark = pytest.mark.static
 # A module may import from the rows above its own. A name stands for a module or for a whole package.
 LAYERS = (
     ("errors", "detail"),
-    ("lockmode", "target", "queries", "server", "journal", "history", "kernel"),
+    ("lockmode", "target", "queries", "server", "journal", "history", "kernel", "naming", "folder", "places"),
     ("session", "header"),
     ("statement", "catalog", "ledger", "patience", "observers", "traffic", "hold"),
-    ("change", "concurrent"),
+    ("script",),
+    ("change", "concurrent", "quarantine"),
     ("preflight", "explain", "remedy", "standing", "gate", "samples", "health", "job"),
     ("rehearsal", "failure"),
     ("step",),

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgrunbook.errors import BadStatement
-from pgrunbook.statement import Statement, parse, quote_name
+from pgrunbook.statement import Statement, parse
 
 pytestmark = pytest.mark.static
 
@@ -307,16 +307,6 @@ def test_a_syntax_error_names_its_line_also_after_letters_that_are_no_ascii() ->
 )
 def test_what_cannot_be_read_is_refused(sql: str, first_line: str) -> None:
     assert refusal(sql).splitlines()[0] == f"002_x.sql {first_line}"
-
-
-@pytest.mark.parametrize(
-    "name", ["classes", "a1$", "Class", "order", "user", "name", 'a"b', "größe", "1a", "a b", ""]
-)
-def test_a_quoted_name_reads_back_as_itself(name: str) -> None:
-    quoted = quote_name(name)
-    if name:
-        assert one(f"TABLE {quoted}").tables == (quoted,)
-    assert quoted.strip('"').replace('""', '"') == name
 
 
 _PIECES = [

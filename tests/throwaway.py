@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,10 @@ from pgrunbook.target import Target
 NAME = "700_throwaway"
 
 # Two transactional steps and a build outside a transaction, on a table of ten rows.
-TABLE = "CREATE TABLE things (id int PRIMARY KEY, code text);\nINSERT INTO things SELECT i, 'c' || i FROM generate_series(1, 10) AS i;\n"
+TABLE = """\
+CREATE TABLE things (id int PRIMARY KEY, code text);
+INSERT INTO things SELECT i, 'c' || i FROM generate_series(1, 10) AS i;
+"""
 FILES: Mapping[str, str] = {
     "README.md": "# Throw-away\n",
     "preflight/10_doubled_codes.sql": (
@@ -81,6 +85,8 @@ FILES: Mapping[str, str] = {
     "samples/no_go/10_doubled_codes.sql": "UPDATE things SET code = 'c1' WHERE id IN (2, 3);\n",
 }
 
+NOTE = """SELECT 'note' AS missing WHERE NOT EXISTS (SELECT FROM pg_attribute WHERE attname = 'note' AND attnum > 0);"""
+
 # Ends soon where the real policy would go on for minutes.
 HASTY = Budgets(policy=(Attempt(20, 10),) * 3, patience_s=0.3)
 
@@ -103,8 +109,13 @@ def changed(files: Mapping[str, str | None]) -> dict[str, str | None]:
 
 
 def step(
-    migrate: str, verify: str = "SELECT 1 AS missing WHERE false;", rollback: str = "SELECT 1;", *, name: str = "001_only",
-    lock: str = "AccessExclusive on things", head: str = "",
+    migrate: str,
+    verify: str = NOTE,
+    rollback: str = "SELECT 1;",
+    *,
+    name: str = "001_only",
+    lock: str = "AccessExclusive on things",
+    head: str = "",
 ) -> dict[str, str | None]:
     """Return a change of one step: its statements, what they take, and further header lines."""
     heads = f"-- lock: {lock}\n{head}\n"
@@ -119,7 +130,12 @@ def step(
 def run(chosen: Change, database: str | Target, records: Path, **options: Any) -> Run:
     """Return a run that approves itself as a rehearsal does, with short patience."""
     bound = target.rehearsal(database) if isinstance(database, str) else database
-    return Run(chosen, bound, records, **{"policy": Policy.REHEARSAL, "operator": "tester", "budgets": HASTY, **options})
+    return Run(
+        chosen,
+        bound,
+        records,
+        **{"policy": Policy.REHEARSAL, "operator": "tester", "budgets": HASTY, **options},
+    )
 
 
 @contextlib.contextmanager
@@ -158,3 +174,16 @@ def looking(database: str) -> contextlib.closing[Connection]:
 def tight(budgets: Budgets = HASTY, **options: Any) -> Budgets:
     """Return the hasty budgets with some changed."""
     return dataclasses.replace(budgets, **options)
+
+
+@contextlib.contextmanager
+def role(conn: Connection, *grants: str) -> Iterator[str]:
+    """Make a role that owns nothing, with the grants (`{}` is its name), and drop it."""
+    name = f"role_{uuid.uuid4().hex[:12]}"
+    conn.execute(f"CREATE ROLE {name} LOGIN")
+    try:
+        for grant in grants:
+            conn.execute(grant.format(name))
+        yield name
+    finally:
+        conn.execute(f"DROP OWNED BY {name}; DROP ROLE {name}")

@@ -8,12 +8,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 from pgrunbook import header, statement
-from pgrunbook.errors import BadChange, BadStatement, UnknownName
-from pgrunbook.header import CHANGE_NAME, Header, Kind
-from pgrunbook.statement import Statement
+from pgrunbook.errors import BadChange, UnknownName
+from pgrunbook.folder import Folder
+from pgrunbook.header import CHANGE_NAME, Kind
+from pgrunbook.script import Script, check_statements
 
 __all__ = ["Change", "Script", "Step", "load", "names", "root_from"]
 
@@ -21,27 +22,8 @@ _FILE_NAME = re.compile(r"[0-9]{2,3}_[a-z0-9_]+")
 _STEP_NAME = re.compile(r"([0-9]{3}[a-z]?)_[a-z0-9_]+")
 _ROLLBACK_NAME = re.compile(r"([0-9]{3}[a-z]?_[a-z0-9_]+)(?:\.([1-9]))?")
 _FOLDERS = {"README.md", "samples", *(kind.value for kind in Kind)}
-_REMEDY_COLUMNS = ("key", "before", "after")
 
 Named = TypeVar("Named", "Script", "Step")
-
-
-@dataclass(frozen=True, slots=True)
-class Script:
-    """One SQL file; `sha256` is over its bytes, which are what the server gets."""
-
-    path: Path
-    kind: Kind
-    name: str
-    text: str
-    sha256: str
-    header: Header
-    statements: tuple[Statement, ...]
-
-    @property
-    def label(self) -> str:
-        """Return the file inside its change, e.g. `migrate/002_add_key.sql`."""
-        return f"{self.kind.value}/{self.path.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +61,14 @@ class Change:
 
     @property
     def tables(self) -> tuple[str, ...]:
-        """Return the live tables that the change claims to lock, in order of first appearance."""
+        """Return the live tables that the change claims to lock, in order of first appearance.
+
+        Those that it makes itself are left out: they need not be there before.
+        """
         scripts = [script for step in self.steps for script in (step.migrate, *step.rollback)]
-        return tuple(dict.fromkeys(claim.table for script in scripts for claim in script.header.locks))
+        made = {one.creates for step in self.steps for one in step.migrate.statements}
+        claimed = dict.fromkeys(claim.table for script in scripts for claim in script.header.locks)
+        return tuple(table for table in claimed if table not in made)
 
     def step(self, number_or_name: str) -> Step:
         """Return the step called `002` or `002_add_key`; raises UnknownName."""
@@ -143,7 +130,7 @@ def load(name: str, *, root: Path) -> Change:
     """
     if not CHANGE_NAME.fullmatch(name) or not (_existing(root) / name).is_dir():
         raise UnknownName(kind="change", name=name, known=names(root))
-    return _Folder(root / name).read()
+    return _ChangeFolder(root / name).read()
 
 
 def _existing(root: Path) -> Path:
@@ -156,14 +143,8 @@ def _existing(root: Path) -> Path:
     return root
 
 
-class _Folder:
+class _ChangeFolder(Folder):
     """A change folder while it is read; what it finds wrong it refuses at once."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def refuse(self, found: str, next_step: str) -> NoReturn:
-        raise BadChange(change=self.path.name, found=found, next_step=next_step)
 
     def read(self) -> Change:
         self.entries("", _FOLDERS)
@@ -268,108 +249,5 @@ class _Folder:
             header=described,
             statements=statement.parse(text, file=label),
         )
-        _check_statements(script, file=label)
+        check_statements(script, file=label)
         return script
-
-    def files(self, folder: str, name: re.Pattern[str]) -> tuple[Path, ...]:
-        """Return the SQL files of a folder in order, refusing whatever else is there."""
-        found = self.entries(folder, None)
-        for path in found:
-            if path.suffix != ".sql" or not name.fullmatch(path.stem) or not path.is_file():
-                self.refuse(
-                    f"{path.relative_to(self.path)} is not named like a file of {folder}/",
-                    "name it like 010_add_column.sql (three digits, a letter if need be) where it is a step,"
-                    " like 10_duplicate_codes.sql elsewhere, or take it out",
-                )
-        return found
-
-    def entries(self, folder: str, allowed: set[str] | None) -> tuple[Path, ...]:
-        path = self.path / folder
-        found = sorted(p for p in path.iterdir() if not p.name.startswith(".")) if path.is_dir() else []
-        for entry in found:
-            if allowed is not None and entry.name not in allowed:
-                self.refuse(
-                    f"{entry.relative_to(self.path)} has no place in a change",
-                    f"there may be {', '.join(sorted(allowed))}; rename it or take it out",
-                )
-            if allowed is not None and entry.is_dir() == bool(entry.suffix):
-                is_, belongs = ("folder", "file") if entry.is_dir() else ("file", "folder")
-                self.refuse(
-                    f"{entry.relative_to(self.path)} is a {is_} where a {belongs} belongs", "move it away"
-                )
-        return tuple(found)
-
-    def label(self, path: Path) -> str:
-        return f"{self.path.name}/{path.relative_to(self.path).as_posix()}"
-
-    def text(self, path: Path) -> str:
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            found = f"{path.relative_to(self.path)} cannot be read ({error.strerror})"
-            self.refuse(found, "let this user read it")
-        if data.startswith(b"\xef\xbb\xbf"):
-            # psql drops a byte order mark, the server calls it a syntax error.
-            raise BadStatement(
-                file=self.label(path),
-                line=1,
-                found="a byte order mark begins the file",
-                next_step="save the file as UTF-8 without it",
-            )
-        try:
-            return data.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise BadStatement(
-                file=self.label(path),
-                line=data.count(b"\n", 0, error.start) + 1,
-                found=f"byte 0x{data[error.start]:02x} is not UTF-8",
-                next_step="save the file as UTF-8",
-            ) from None
-
-
-def _check_statements(script: Script, *, file: str) -> None:
-    """Raise BadStatement where the statements of a script do not fit its kind or how it runs."""
-
-    def refuse(line: int, found: str, next_step: str) -> NoReturn:
-        raise BadStatement(file=file, line=line, found=found, next_step=next_step)
-
-    statements, alone = script.statements, not script.header.in_transaction
-    if not statements:
-        refuse(1, "there is no statement in the file", "write one, or remove the file")
-    for one in statements:
-        if one.controls_transaction:
-            refuse(one.line, f"{one.verb} is the runner's to say", "take it out; a file is one transaction")
-        if one.needs_no_transaction and not alone:
-            refuse(
-                one.line,
-                f"{one.verb}{' CONCURRENTLY' if one.concurrently else ''} cannot run in a transaction",
-                "add the line `-- transaction: none` to the header and leave the statement alone in its file",
-            )
-    wanted = {Kind.REMEDY: "an UPDATE or DELETE", Kind.MIGRATE: "", Kind.ROLLBACK: ""}
-    needed = wanted.get(script.kind, "a SELECT") or ("a statement" if alone else "")
-    if needed and len(statements) > 1:
-        why = "without a transaction" if needed == "a statement" else f"in a {script.kind.value} file"
-        refuse(
-            statements[1].line,
-            f"{len(statements)} statements {why}, where exactly one may stand",
-            "move the others to files of their own",
-        )
-    only = statements[0]
-    if needed == "a SELECT" and not only.only_reads:
-        refuse(
-            only.line,
-            f"a {script.kind.value} file is one SELECT that only reads, this is {only.verb}",
-            "no INTO, no FOR UPDATE and no WITH query that changes rows; return the rows instead",
-        )
-    if script.kind is Kind.REMEDY and only.verb not in ("UPDATE", "DELETE"):
-        refuse(
-            only.line,
-            f"a remedy is one UPDATE or DELETE, this is {only.verb}",
-            "repair rows of one table; WITH may come before it",
-        )
-    if script.kind is Kind.REMEDY and only.returns != _REMEDY_COLUMNS:
-        refuse(
-            only.line,
-            f"a remedy returns key, before, after, this returns {', '.join(only.returns) or 'nothing'}",
-            "end it with RETURNING ... AS key, ... AS before, ... AS after; undo is made of them",
-        )

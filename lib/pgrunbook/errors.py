@@ -27,6 +27,10 @@ class RunbookError(Exception):
             lines.append(f"  next: {next_step}")
         super().__init__("\n".join(lines))
 
+    def _render_traceback_(self) -> list[str]:
+        """Return what a notebook shows: the text alone, since a trace through the library helps no operator."""
+        return f"{type(self).__name__}: {self}".splitlines()
+
 
 class BadHeader(RunbookError):
     """A header line of an SQL file is unknown, malformed, doubled or missing."""
@@ -153,10 +157,14 @@ class PreflightFailed(RunbookError):
     ):
         """Take the failed checks as (label, title, rows) and the names of the remedies that would help."""
         self.change, self.failed = change, tuple(failed)
-        details = [f"{label}: {title} ({_count(rows, 'row')})" for label, title, rows in failed]
+        counts = [f" ({_count(rows, 'row')})" if rows else "" for _label, _title, rows in failed]
+        details = [
+            f"{label}: {title}{count}" for (label, title, _), count in zip(failed, counts, strict=True)
+        ]
+        unread = "" if all(counts) else " or could not be run"
         offered = ", ".join(f'runbook.remedy("{name}")' for name in remedies)
         super().__init__(
-            f"{change} is NO-GO: {len(failed)} of {_count(checks, 'check')} found rows",
+            f"{change} is NO-GO: {len(failed)} of {_count(checks, 'check')} found rows{unread}",
             details=details,
             next_step=f"look at the rows of these checks, then {offered + ' or ' if offered else ''}"
             "repair them by hand, and run preflight again; nothing was changed",
@@ -426,4 +434,16 @@ class ReasonMissing(RunbookError):
         """Say what is missing."""
         super().__init__(
             "--approve-all needs a reason", next_step="add --reason TEXT; it is kept in the record"
+        )
+
+
+class StoppedTooLate(RunbookError):
+    """The operator asked to stop, and the work was done before the server could be told."""
+
+    def __init__(self, *, work: str) -> None:
+        """Name what came to its end."""
+        self.work = work
+        super().__init__(
+            f"{work} came to its end before it could be stopped: what it does is done",
+            next_step="look at runbook.status(); run the next cell to go on",
         )

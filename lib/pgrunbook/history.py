@@ -72,7 +72,7 @@ def _outcome(events: Sequence[Event]) -> str:
             way = "" if doing == "apply" else "rolling back "
             if how in ("failed", "cancelled"):
                 return f"{how} at {way}{event['step']}"
-            if how == "started":
+            if how in ("starting", "started"):
                 return f"interrupted at {way}{event['step']}"
             if how == "done":
                 return f"{'stopped after' if doing == 'apply' else 'rolled back down to'} {event['step']}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
+from psycopg.types.string import TextLoader
 
 from pgrunbook import queries
 from pgrunbook.change import Change, Script
@@ -18,6 +19,8 @@ __all__ = ["Board", "Finding", "audit", "run_check"]
 
 SAMPLE = 50
 TIMEOUT_MS = 300_000
+# Python has no infinity and no year 10000 for these.
+_AS_TEXT = ("date", "timestamp", "timestamptz", "interval")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +128,9 @@ def _found(
     except psycopg.Error as error:
         if not read_only:
             raise
-        reason = " ".join(line.strip() for line in str(error).splitlines()[:1])
+        reason = next(
+            (line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__
+        )
         return Finding(
             label,
             header.title,
@@ -154,6 +159,8 @@ def _through_cursor(
     conn: Connection, text: str, parameters: Mapping[str, object] | None
 ) -> tuple[tuple[str, ...], tuple[dict[str, Any], ...], int]:
     with conn.cursor("pgrunbook_check") as cursor:
+        for kind in _AS_TEXT:
+            cursor.adapters.register_loader(kind, TextLoader)
         cursor.execute(text.rstrip().removesuffix(";"), parameters)
         rows = cursor.fetchmany(SAMPLE)
         columns = tuple(column.name for column in cursor.description or ())

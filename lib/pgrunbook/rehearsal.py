@@ -1,4 +1,4 @@
-"""The change run on a clone of the target's schema: which locks it really takes, and whether it can be undone."""
+"""The change run on a clone of the target's schema: which locks it takes, and whether it can be undone."""
 
 from __future__ import annotations
 
@@ -92,9 +92,19 @@ def clone(source: Target, server: Server, name: str) -> Target:
     """Make a database on the embedded server with the schema of `source` and no rows; return it.
 
     Owners, grants and the ledger stay behind. The password goes to pg_dump through the environment, never
-    through its arguments. Raises RehearsalFailed with the last lines of what pg_dump or psql said.
+    through its arguments. Raises RehearsalFailed with the last lines of what pg_dump or psql said; then no
+    database is left.
     """
     target = rehearsal_target(create_database(server, name))
+    try:
+        _copy_schema(source, target, server)
+    except BaseException:
+        drop_database(server, name)
+        raise
+    return target
+
+
+def _copy_schema(source: Target, target: Target, server: Server) -> None:
     parts = {key: str(part) for key, part in conninfo_to_dict(source.conninfo).items() if part is not None}
     password = parts.pop("password", None)
     environment = {**os.environ, **({"PGPASSWORD": password} if password else {})}
@@ -119,7 +129,6 @@ def clone(source: Target, server: Server, name: str) -> Target:
         {**os.environ, "PGOPTIONS": "-c client_min_messages=warning"},
         given=dumped,
     )
-    return target
 
 
 def rehearse(
@@ -167,6 +176,8 @@ def rehearse(
 
 
 def _perform(script: Script, work: Connection, look: Connection, target: Target) -> FileRehearsal:
+    # Before the file runs: it may drop or rename the table.
+    declared = sorted(f"{claim.mode.word} on {_resolved(look, claim.table)}" for claim in script.header.locks)
     live = {row["oid"] for row in look.execute("SELECT oid::bigint AS oid FROM pg_class").fetchall()}
     try:
         if script.header.in_transaction:
@@ -175,8 +186,8 @@ def _perform(script: Script, work: Connection, look: Connection, target: Target)
         else:
             statements = [_outside(script, work, look, target, live)]
     except psycopg.Error as error:
-        raise RehearsalFailed(file=script.label, reason=str(error).splitlines()[0]) from error
-    declared = sorted(f"{claim.mode.word} on {_resolved(look, claim.table)}" for claim in script.header.locks)
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise RehearsalFailed(file=script.label, reason=reason) from error
     return FileRehearsal(script.label, tuple(declared), _strongest(statements), tuple(statements))
 
 
@@ -202,7 +213,7 @@ def _in_transaction(
 def _outside(
     script: Script, work: Connection, look: Connection, target: Target, live: set[int]
 ) -> StatementLocks:
-    """Hold the statement up with an open writer on its tables, so that its own locks can be read meanwhile."""
+    """Hold the statement up with an open writer on its tables, so that its locks can be read meanwhile."""
     statement = script.statements[0]
     began = time.perf_counter()
     seen: dict[tuple[int, str], TableLock] = {}
@@ -218,8 +229,8 @@ def _outside(
         search_path = session.value(look, "SELECT current_setting('search_path')")
         writer.execute("SELECT set_config('search_path', %s, false)", (search_path,))
         writer.execute("BEGIN")
-        for claim in script.header.locks:
-            name = sql.Identifier(*split_name(claim.table))
+        for table in _tables(script, look):
+            name = sql.Identifier(*split_name(table))
             writer.execute(sql.SQL("LOCK TABLE {} IN ROW EXCLUSIVE MODE").format(name))
         thread = threading.Thread(target=execute, name="pgrunbook-rehearsal")
         thread.start()
@@ -240,6 +251,20 @@ def _outside(
     return StatementLocks(
         script.label, 1, statement.verb, statement.text, tuple(seen.values()), (), milliseconds
     )
+
+
+def _tables(script: Script, look: Connection) -> list[str]:
+    """Return the tables that a statement claims to lock, and those it names: the claim may be wrong."""
+    statement = script.statements[0]
+    named = [claim.table for claim in script.header.locks] + list(statement.tables)
+    found = look.execute(
+        "SELECT DISTINCT c.oid::regclass::text AS name FROM pg_class AS c"
+        " WHERE c.relkind IN ('r', 'p') AND (c.oid IN (SELECT to_regclass(n) FROM unnest(%s::text[]) AS n)"
+        " OR c.oid IN (SELECT indrelid FROM pg_index WHERE indexrelid = to_regclass(%s)))"
+        " ORDER BY 1",
+        (named, statement.index if statement.verb != "CREATE INDEX" else None),
+    ).fetchall()
+    return [row["name"] for row in found]
 
 
 def _held(look: Connection, pid: int, live: set[int]) -> dict[tuple[int, str], TableLock]:

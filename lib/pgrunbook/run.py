@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ from pgrunbook import explain, preflight, rehearsal, remedy, rollback, session, 
 from pgrunbook.apply import apply_step
 from pgrunbook.binding import Binding, library_version
 from pgrunbook.change import Change, Script
-from pgrunbook.errors import GateClosed, PreflightMissing
+from pgrunbook.errors import GateClosed, PreflightMissing, StepCancelled
 from pgrunbook.explain import Timing
 from pgrunbook.gate import Decision, Gates, Policy
 from pgrunbook.journal import Journal
@@ -24,7 +25,7 @@ from pgrunbook.preflight import Board, Finding
 from pgrunbook.rehearsal import Rehearsal
 from pgrunbook.server import Server
 from pgrunbook.session import Connection, ServerFacts
-from pgrunbook.step import Budgets, Outcome
+from pgrunbook.step import Budgets, Cancelled, Outcome
 from pgrunbook.target import Target
 
 __all__ = ["ROLLBACK", "Run", "new_run_id", "operator_name"]
@@ -149,9 +150,14 @@ class Run:
         script = self.change.remedy(name)
         self._may_go_on(name, script.sha256)
         self.binding.note("remedy started", {"remedy": name, "file": script.label, "sha256": script.sha256})
-        done = remedy.apply(
-            self.work, script, run_id=self.run_id, change=self.change.name, checkpoint=self.binding.checkpoint
-        )
+        with self._stopping(name):
+            done = remedy.apply(
+                self.work,
+                script,
+                run_id=self.run_id,
+                change=self.change.name,
+                checkpoint=self.binding.checkpoint,
+            )
         self.binding.note(
             "remedy applied",
             {"remedy": name, "table": done.table, "rows": done.repairs, "batches": done.batches},
@@ -159,9 +165,11 @@ class Run:
         return done
 
     def undo_remedy(self, name: str) -> remedy.Undone:
-        """Give back what a remedy replaced; rows that others changed since are left alone and listed."""
-        self.binding.begin_writing()
-        done = remedy.undo(self.work, self.change.remedy(name), change=self.change.name)
+        """Give back what a remedy with an open gate replaced; rows that others changed since are left alone."""
+        script = self.change.remedy(name)
+        self._may_go_on(name, script.sha256)
+        with self._stopping(name):
+            done = remedy.undo(self.work, script, change=self.change.name, checkpoint=self.binding.checkpoint)
         self.binding.note(
             "remedy undone", {"remedy": name, "rows": done.restored, "left_alone": list(done.refused)[:50]}
         )
@@ -169,10 +177,15 @@ class Run:
 
     def rehearse(self, server: Server) -> Rehearsal:
         """Return what every file does to a clone of the target's schema on the embedded server."""
-        path = session.value(self.control, "SELECT current_setting('search_path')")
+        # As it works here: in the clone "$user" would be another role.
+        path = session.value(
+            self.control,
+            "SELECT string_agg(quote_ident(s), ', ' ORDER BY n)"
+            " FROM unnest(current_schemas(false)) WITH ORDINALITY AS here (s, n)",
+        )
         name = f"rehearsal_{self.change.name[:30]}_{secrets.token_hex(3)}"
         self.rehearsal = rehearsal.rehearse(
-            self.change, self.target, server, name=name, search_path=str(path)
+            self.change, self.target, server, name=name, search_path=path or ""
         )
         self.binding.note(
             "rehearsed",
@@ -225,7 +238,8 @@ class Run:
         chosen = self.change.step(name)
         self._require_audit()
         self._may_go_on(chosen.name, chosen.migrate.sha256)
-        outcome = apply_step(self.binding, self.change, chosen)
+        with self._stopping(chosen.name):
+            outcome = apply_step(self.binding, self.change, chosen)
         self.outcomes.append(outcome)
         return outcome
 
@@ -233,7 +247,8 @@ class Run:
         """Undo applied steps in reverse order, down to but not including `to`; all of them without it."""
         keep = self.change.step(to).name if to else None
         self._may_go_on(ROLLBACK, "")
-        undone = rollback.roll_back(self.binding, self.change, keep=keep)
+        with self._stopping(ROLLBACK):
+            undone = rollback.roll_back(self.binding, self.change, keep=keep)
         self.outcomes.extend(undone)
         return undone
 
@@ -285,6 +300,16 @@ class Run:
         self.gates.require(full, sha256)
         self.binding.resume()
         self.binding.begin_writing()
+
+    @contextlib.contextmanager
+    def _stopping(self, name: str) -> Iterator[None]:
+        """Say who was stopped where a job had not begun or had just ended."""
+        try:
+            yield
+        except Cancelled:
+            raise StepCancelled(
+                step=name, left="what was done before is kept, nothing else was begun"
+            ) from None
 
     def _require_audit(self) -> None:
         if self.board is None:

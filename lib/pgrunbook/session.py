@@ -126,7 +126,10 @@ _WAY_OUT = (
         "no pg_hba.conf entry",
         "ask the server's administrator for a pg_hba.conf entry for this host, role and database",
     ),
-    ("too many clients", "wait until connections are free; this project needs three"),
+    *[
+        (sign, "wait until connections are free; this project needs three")
+        for sign in ("too many clients", "too many connections", "remaining connection slots")
+    ],
     ("could not translate host name", "check the host name in PGRUNBOOK_TARGET"),
 )
 

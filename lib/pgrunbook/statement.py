@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import postgast
 from google.protobuf.message import DecodeError
@@ -14,10 +13,9 @@ from postgast import pg_query_pb2 as grammar
 
 from pgrunbook.errors import BadStatement
 from pgrunbook.header import LINE_END
+from pgrunbook.naming import CHANGES_ROWS, Tree, creates, index, inner, name, object_words, tables, walk
 
-__all__ = ["Statement", "parse", "quote_name"]
-
-_Tree = Any  # a protobuf message of libpg_query; its fields are data, not attributes we could check
+__all__ = ["Statement", "parse"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +25,8 @@ class Statement:
     `text` is the statement as written, without the comments around it and without its semicolon; `line` is
     the 1-based line where it begins. Names are schema-qualified where the text qualifies them, and quoted
     where SQL needs it; only the `index` of a CREATE INDEX is the bare name that the catalog will have, in the
-    schema of its table. `target` is the table whose rows change, `returns` names the columns of a RETURNING.
+    schema of its table. `target` is the table whose rows change, `returns` names the columns of a RETURNING,
+    `creates` is the table that is new afterwards, by CREATE TABLE or by its new name.
     """
 
     text: str
@@ -42,6 +41,7 @@ class Statement:
     unique: bool = False
     only_reads: bool = False
     returns: tuple[str, ...] = ()
+    creates: str | None = None
 
 
 def parse(sql: str, *, file: str) -> tuple[Statement, ...]:
@@ -77,7 +77,7 @@ def parse(sql: str, *, file: str) -> tuple[Statement, ...]:
         start = raw.stmt_location
         stop = start + raw.stmt_len if raw.stmt_len else len(utf8)
         text = utf8[start : max(end for end in ends if end <= stop)].decode()
-        statements.append(_statement(_inner(raw.stmt), text, _line(utf8[:start].decode())))
+        statements.append(_statement(inner(raw.stmt), text, _line(utf8[:start].decode())))
     return tuple(statements)
 
 
@@ -88,21 +88,22 @@ def _line(before: str) -> int:
     return len(LINE_END.findall(before)) + 1
 
 
-def _statement(tree: _Tree, text: str, line: int) -> Statement:
+def _statement(tree: Tree, text: str, line: int) -> Statement:
     kind = tree.DESCRIPTOR.name
     return Statement(
         text=text,
         verb=_verb(kind, tree),
         line=line,
-        tables=_tables(kind, tree),
-        index=_index(kind, tree),
+        tables=tables(kind, tree),
+        index=index(kind, tree),
         concurrently=_concurrently(kind, tree),
         needs_no_transaction=_needs_no_transaction(kind, tree),
         controls_transaction=kind == "TransactionStmt",
-        target=_name(tree.relation) if kind in _CHANGES_ROWS else None,
+        target=name(tree.relation) if kind in CHANGES_ROWS else None,
         unique=kind == "IndexStmt" and tree.unique,
-        only_reads=kind == "SelectStmt" and not any(_is_effect(node) for node in _walk(tree)),
+        only_reads=kind == "SelectStmt" and not any(_is_effect(node) for node in walk(tree)),
         returns=_returns(kind, tree),
+        creates=creates(kind, tree),
     )
 
 
@@ -131,30 +132,22 @@ _VERBS = {
     "VariableShowStmt": "SHOW",
     "ViewStmt": "CREATE VIEW",
 }
-_OBJECTS = {
-    "COLUMN": "TABLE",
-    "DOMCONSTRAINT": "DOMAIN",
-    "MATVIEW": "MATERIALIZED VIEW",
-    "STATISTIC_EXT": "STATISTICS",
-    "TABCONSTRAINT": "TABLE",
-}
-_CHANGES_ROWS = {"InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"}
 
 
-def _verb(kind: str, tree: _Tree) -> str:
+def _verb(kind: str, tree: Tree) -> str:
     match kind:
         case "DropStmt":
-            return f"DROP {_object(tree.remove_type)}"
+            return f"DROP {object_words(tree.remove_type)}"
         case "AlterTableStmt":
-            return f"ALTER {_object(tree.objtype)}"
+            return f"ALTER {object_words(tree.objtype)}"
         case "RenameStmt":
-            return f"ALTER {_object(tree.rename_type)}"
+            return f"ALTER {object_words(tree.rename_type)}"
         case "AlterObjectSchemaStmt" | "AlterOwnerStmt":
-            return f"ALTER {_object(tree.object_type)}"
+            return f"ALTER {object_words(tree.object_type)}"
         case "DefineStmt":
-            return f"CREATE {_object(tree.kind)}"
+            return f"CREATE {object_words(tree.kind)}"
         case "CreateTableAsStmt":
-            return "CREATE MATERIALIZED VIEW" if _object(tree.objtype) != "TABLE" else "CREATE TABLE AS"
+            return "CREATE MATERIALIZED VIEW" if object_words(tree.objtype) != "TABLE" else "CREATE TABLE AS"
         case "CreateFunctionStmt":
             return "CREATE PROCEDURE" if tree.is_procedure else "CREATE FUNCTION"
         case "GrantStmt":
@@ -169,12 +162,6 @@ def _verb(kind: str, tree: _Tree) -> str:
             )
             return {"START": "START TRANSACTION", "PREPARE": "PREPARE TRANSACTION"}.get(words, words)
     return _VERBS.get(kind) or re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind.removesuffix("Stmt")).upper()
-
-
-def _object(number: int) -> str:
-    """Return the words for one of the grammar's object types."""
-    word: str = grammar.ObjectType.Name(number).removeprefix("OBJECT_")
-    return _OBJECTS.get(word, word.replace("_", " "))
 
 
 # --- how it has to run -------------------------------------------------------------------------------------
@@ -196,18 +183,18 @@ _REFRESHES = {
 }
 
 
-def _concurrently(kind: str, tree: _Tree) -> bool:
+def _concurrently(kind: str, tree: Tree) -> bool:
     match kind:
         case "IndexStmt" | "DropStmt" | "RefreshMatViewStmt":
             return bool(tree.concurrent)
         case "ReindexStmt":
             return _option(tree.params, "concurrently")
         case "AlterTableStmt":
-            return any(getattr(_inner(command), "def").partition_cmd.concurrent for command in tree.cmds)
+            return any(getattr(inner(command), "def").partition_cmd.concurrent for command in tree.cmds)
     return False
 
 
-def _needs_no_transaction(kind: str, tree: _Tree) -> bool:
+def _needs_no_transaction(kind: str, tree: Tree) -> bool:
     """Return whether PostgreSQL refuses the statement in a transaction block with 25001."""
     match kind:
         case "ReindexStmt":
@@ -228,7 +215,7 @@ def _needs_no_transaction(kind: str, tree: _Tree) -> bool:
     return kind in _NEVER_IN_TRANSACTION
 
 
-def _option(options: Sequence[_Tree], name: str) -> bool:
+def _option(options: Sequence[Tree], name: str) -> bool:
     """Return whether a parenthesised option is on, read as PostgreSQL's defGetBoolean does."""
     on = False
     for option in (node.def_elem for node in options if node.def_elem.defname == name):
@@ -239,110 +226,17 @@ def _option(options: Sequence[_Tree], name: str) -> bool:
     return on
 
 
-# --- what it names -----------------------------------------------------------------------------------------
-
-# The object that the statement itself makes, or that is no table; and names that are aliases.
-_NOT_LIVE = {
-    ("AlterSeqStmt", "sequence"),
-    ("CompositeTypeStmt", "typevar"),
-    ("CreateSeqStmt", "sequence"),
-    ("CreateStmt", "relation"),
-    ("IntoClause", "rel"),
-    ("LockingClause", "locked_rels"),
-    ("ViewStmt", "view"),
-}
-_LIVE_OBJECTS = {"TABLE", "FOREIGN TABLE", "MATERIALIZED VIEW"}
-_PARTS_OF_TABLES = {
-    grammar.OBJECT_COLUMN,
-    grammar.OBJECT_POLICY,
-    grammar.OBJECT_RULE,
-    grammar.OBJECT_TABCONSTRAINT,
-    grammar.OBJECT_TRIGGER,
-}
+# --- what it does besides ----------------------------------------------------------------------------------
 
 
-def _tables(kind: str, tree: _Tree) -> tuple[str, ...]:
-    """Return the relations that the statement names and that may be live tables, in the order of the text."""
-    if kind == "DropStmt":
-        listed = [_listed(node, tree.remove_type) for node in tree.objects]
-    elif kind in ("CommentStmt", "SecLabelStmt"):
-        listed = [_listed(tree.object, tree.objtype)]
-    else:
-        found = sorted(_relations(tree, frozenset()), key=lambda relation: relation.location)
-        listed = [_name(relation) for relation in found]
-        for option in tree.options if kind in ("CreateSeqStmt", "AlterSeqStmt") else ():
-            if option.def_elem.defname == "owned_by":
-                listed.append(_listed(option.def_elem.arg, grammar.OBJECT_COLUMN))
-    return tuple(dict.fromkeys(name for name in listed if name))
-
-
-def _listed(node: _Tree, object_type: int) -> str:
-    """Return the table in a list of names such as schema, table, column; empty when there is none."""
-    names = [item.string.sval for item in node.list.items]
-    if object_type in _PARTS_OF_TABLES:
-        names.pop()
-    elif _object(object_type) not in _LIVE_OBJECTS:
-        return ""
-    return ".".join(map(quote_name, names))
-
-
-def _relations(tree: _Tree, hidden: frozenset[str]) -> Iterator[_Tree]:
-    """Yield the range variables below a node; `hidden` are the names that mean a WITH query there."""
-    kind = tree.DESCRIPTOR.name
-    if kind == "RangeVar":
-        if tree.schemaname or tree.relname not in hidden:
-            yield tree
-        return
-    if "with_clause" in tree.DESCRIPTOR.fields_by_name and tree.HasField("with_clause"):
-        queries = [node.common_table_expr for node in tree.with_clause.ctes]
-        every = hidden | {query.ctename for query in queries}
-        for query in queries:
-            # Without RECURSIVE a WITH query sees only those before it: its own name is still the table.
-            yield from _relations(query, every if tree.with_clause.recursive else hidden)
-            hidden |= {query.ctename}
-    for field, value in tree.ListFields():
-        if field.message_type is None or field.name == "with_clause" or (kind, field.name) in _NOT_LIVE:
-            continue
-        if field.name in ("relation", "objects") and not _is_on_table(kind, tree):
-            continue
-        visible = frozenset[str]() if kind in _CHANGES_ROWS and field.name == "relation" else hidden
-        for node in value if field.is_repeated else (value,):
-            yield from _relations(node, visible)
-
-
-def _is_on_table(kind: str, tree: _Tree) -> bool:
-    """Return whether the main relation of a statement may be a table rather than an index or a sequence."""
-    match kind:
-        case "AlterTableStmt" | "GrantStmt":
-            return _object(tree.objtype) in _LIVE_OBJECTS
-        case "RenameStmt":
-            return tree.rename_type in _PARTS_OF_TABLES or _object(tree.rename_type) in _LIVE_OBJECTS
-        case "AlterObjectSchemaStmt":
-            return _object(tree.object_type) in _LIVE_OBJECTS
-        case "ReindexStmt":
-            return bool(tree.kind == grammar.REINDEX_OBJECT_TABLE)
-    return True
-
-
-def _index(kind: str, tree: _Tree) -> str | None:
-    match kind:
-        case "IndexStmt" if tree.idxname:
-            return str(tree.idxname)
-        case "DropStmt" if tree.remove_type == grammar.OBJECT_INDEX and len(tree.objects) == 1:
-            return ".".join(quote_name(item.string.sval) for item in tree.objects[0].list.items)
-        case "ReindexStmt" if tree.kind == grammar.REINDEX_OBJECT_INDEX:
-            return _name(tree.relation)
-    return None
-
-
-def _is_effect(node: _Tree) -> bool:
+def _is_effect(node: Tree) -> bool:
     """Return whether a node makes a SELECT do more than read."""
-    return node.DESCRIPTOR.name in _CHANGES_ROWS | {"IntoClause", "LockingClause"}
+    return node.DESCRIPTOR.name in CHANGES_ROWS | {"IntoClause", "LockingClause"}
 
 
-def _returns(kind: str, tree: _Tree) -> tuple[str, ...]:
+def _returns(kind: str, tree: Tree) -> tuple[str, ...]:
     """Return the names of the columns that a RETURNING clause gives; `?column?` where it names none."""
-    if kind not in _CHANGES_ROWS:
+    if kind not in CHANGES_ROWS:
         return ()
     names = []
     for target in (node.res_target for node in tree.returning_clause.exprs):
@@ -351,36 +245,3 @@ def _returns(kind: str, tree: _Tree) -> tuple[str, ...]:
         star = last is not None and last.HasField("a_star")
         names.append(target.name or ("*" if star else last.string.sval if last is not None else "?column?"))
     return tuple(names)
-
-
-# --- walking -----------------------------------------------------------------------------------------------
-
-
-def _inner(node: _Tree) -> _Tree:
-    """Return what the grammar wrapped in a Node."""
-    return getattr(node, node.WhichOneof("node"))
-
-
-def _walk(tree: _Tree) -> Iterator[_Tree]:
-    yield tree
-    for field, value in tree.ListFields():
-        if field.message_type is not None:
-            for node in value if field.is_repeated else (value,):
-                yield from _walk(node)
-
-
-def _name(relation: _Tree) -> str:
-    return ".".join(quote_name(part) for part in (relation.schemaname, relation.relname) if part)
-
-
-@cache
-def quote_name(name: str) -> str:
-    """Return a name as SQL needs it: quoted unless it is plain lower case and no key word.
-
-    >>> quote_name("classes"), quote_name("order"), quote_name("Class")
-    ('classes', '"order"', '"Class"')
-    """
-    usable = (grammar.NO_KEYWORD, grammar.UNRESERVED_KEYWORD)
-    if re.fullmatch(r"[a-z_][a-z0-9_$]*", name) and postgast.scan(name).tokens[0].keyword_kind in usable:
-        return name
-    return '"{}"'.format(name.replace('"', '""'))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -58,7 +59,8 @@ class Traffic:
         for thread in self._threads:
             thread.join(LAST_ROUND_S)
         for conn in self._connections:
-            if not conn.closed:
+            # It may end at this very moment.
+            with contextlib.suppress(psycopg.Error):
                 conn.cancel_safe(timeout=5)
         for thread in self._threads:
             thread.join()

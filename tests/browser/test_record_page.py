@@ -73,11 +73,11 @@ def hostile_summary() -> Summary:
     return Summary(**values)
 
 
-def display(data: dict[str, Any], metadata: dict[str, Any] | None = None) -> nbformat.NotebookNode:
+def display(data: dict[str, Any], metadata: dict[str, Any] | None = None) -> Any:
     return nbformat.from_dict({"output_type": "display_data", "data": data, "metadata": metadata or {}})
 
 
-def hostile_notebook() -> nbformat.NotebookNode:
+def hostile_notebook() -> Any:
     fig = style.figure(8, 2)
     axes = fig.subplots()
     (bar,) = axes.barh(0, 5)

@@ -60,6 +60,8 @@ def shown(output: Mapping[str, Any], *, prefix: str) -> Shown:
     figure = _figure(svgs, data, alt=text, prefix=prefix)
     if ours:
         verdict, plain = plain_lines(text), ""
+        # In the notebook the caption stands for the verdict; beside it, it would say the same twice.
+        table = table.replace(f"<caption>{verdict}</caption>", "", 1)
     else:
         verdict, plain = "", "" if table or figure else plain_lines(text)
         figure = "" if table else figure

@@ -66,7 +66,7 @@ def clean_html(html: str, *, headings: bool = False) -> str:
 
 
 def _spelled_out(html: str) -> str:
-    """Return clean HTML with what hides spelled out, also what an entity hid; layout's own blanks may stay."""
+    """Return clean HTML with what hides spelled out, also behind entities; blanks of the layout stay."""
     return re.sub(r"[^\n\t\xa0 -~]+", lambda found: visible(found[0]), html)
 
 

@@ -1,0 +1,70 @@
+"""What may stand in a script of each kind."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from pgrunbook import header, statement
+from pgrunbook.errors import BadStatement
+from pgrunbook.header import Kind
+from pgrunbook.script import Script, check_statements
+
+pytestmark = pytest.mark.static
+
+HEADERS = {
+    Kind.PREFLIGHT: "-- title\n",
+    Kind.REMEDY: "-- title\n",
+    Kind.MIGRATE: "-- title\n-- lock: none\n",
+    Kind.TIMING: "-- title\n",
+}
+RETURNING = "RETURNING jsonb_build_object() AS key, jsonb_build_object() AS before, NULL::jsonb AS after"
+
+
+def script(kind: Kind, sql: str) -> Script:
+    text = HEADERS[kind] + "\n" + sql
+    return Script(
+        path=Path(kind.value) / "001_x.sql",
+        kind=kind,
+        name="001_x",
+        text=text,
+        sha256=hashlib.sha256(text.encode()).hexdigest(),
+        header=header.parse(text, kind=kind, file="x.sql"),
+        statements=statement.parse(text, file="x.sql"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "sql"),
+    [
+        (Kind.PREFLIGHT, "SELECT 1 AS problem"),
+        (Kind.REMEDY, f"UPDATE t SET a = 1 {RETURNING}"),
+        (Kind.REMEDY, f"WITH b AS (SELECT 1) DELETE FROM t USING b {RETURNING}"),
+        (Kind.MIGRATE, "CREATE TABLE a (); CREATE TABLE b ()"),
+        (Kind.TIMING, "SELECT 1"),
+    ],
+)
+def test_what_fits_is_accepted(kind: Kind, sql: str) -> None:
+    assert script(kind, sql).label == f"{kind.value}/001_x.sql"
+    check_statements(script(kind, sql), file="x.sql")
+
+
+@pytest.mark.parametrize(
+    ("kind", "sql", "found"),
+    [
+        (Kind.PREFLIGHT, "DELETE FROM t", "a preflight file is one SELECT that only reads, this is DELETE"),
+        (Kind.PREFLIGHT, "SELECT 1; SELECT 2", "2 statements in a preflight file, where exactly one may stand"),
+        (Kind.REMEDY, "SELECT 1", "a remedy is one UPDATE or DELETE, this is SELECT"),
+        (Kind.REMEDY, "DELETE FROM t RETURNING id", "a remedy returns key, before, after, this returns id"),
+        (Kind.MIGRATE, "", "there is no statement in the file"),
+        (Kind.MIGRATE, "BEGIN", "BEGIN is the runner's to say"),
+        (Kind.MIGRATE, "VACUUM t", "VACUUM cannot run in a transaction"),
+        (Kind.TIMING, "SELECT 1 FROM t FOR UPDATE", "a timing file is one SELECT that only reads, this is SELECT"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_its_line(kind: Kind, sql: str, found: str) -> None:
+    with pytest.raises(BadStatement) as caught:
+        check_statements(script(kind, sql), file="x.sql")
+    assert caught.value.found.partition(": ")[2] == found

@@ -1,0 +1,411 @@
+"""One step: it comes to its end or leaves nothing behind, and the ledger says which."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+import throwaway
+from throwaway import TABLE, changed, role, running, step, tight, write
+
+from pgrunbook import concurrent
+from pgrunbook.errors import LockNotTaken, StepCancelled, StepFailed
+from pgrunbook.patience import POLICY
+from pgrunbook.preflight import Board
+from pgrunbook.run import Run
+
+if TYPE_CHECKING:
+    from conftest import Elsewhere
+
+Eventually = Callable[..., Any]
+
+Conn = psycopg.Connection[dict[str, Any]]
+INDEX = "SELECT indisvalid AS valid FROM pg_index WHERE indexrelid = to_regclass('things_code')"
+WAITS = """
+SELECT count(*) AS n FROM pg_stat_activity
+ WHERE application_name LIKE 'pgrunbook step%' AND wait_event_type = 'Lock'"""
+
+
+@pytest.fixture(autouse=True)
+def _table(conn: Conn) -> None:
+    conn.execute(TABLE)
+
+
+def columns(conn: Conn) -> list[str]:
+    found = conn.execute(
+        "SELECT attname AS name FROM pg_attribute"
+        " WHERE attrelid = 'things'::regclass AND attnum > 0 AND NOT attisdropped"
+    )
+    return [row["name"] for row in found]
+
+
+def refused(run: Run, name: str = "001") -> str:
+    run.decide_by_policy(name)
+    with pytest.raises((StepFailed, StepCancelled, LockNotTaken)) as caught:
+        run.apply(name)
+    return str(caught.value)
+
+
+def kinds(run: Run) -> list[str]:
+    return [event["kind"] for event in run.ledger.events(run_id=run.run_id) if event["step"]]
+
+
+def test_a_statement_that_fails_is_rolled_back_and_explained(
+    conn: Conn, database: str, tmp_path: Path
+) -> None:
+    chosen = write(
+        tmp_path, step("ALTER TABLE things ADD COLUMN note text; ALTER TABLE things ADD COLUMN code text;")
+    )
+    with running(chosen, database, tmp_path) as run:
+        assert refused(run) == (
+            '001_only failed: migrate/001_only.sql: column "code" of relation "things" already exists\n'
+            "  the transaction was rolled back: nothing was left behind\n"
+            "  next: mend the cause, then apply the step again"
+        )
+        assert columns(conn) == ["id", "code"]
+        assert throwaway.statuses(run) == ["failed"]
+        assert kinds(run) == ["gate", "apply started", "apply failed"]
+
+
+def test_a_step_whose_proof_finds_rows_is_rolled_back(conn: Conn, database: str, tmp_path: Path) -> None:
+    verify = "SELECT i AS still, 'x' AS missing FROM generate_series(1, 7) AS i;"
+    files = step("ALTER TABLE things ADD COLUMN note text;", verify)
+    with running(write(tmp_path, files), database, tmp_path) as run:
+        assert refused(run) == (
+            "001_only failed: verify/001_only.sql still finds 7 rows\n"
+            + "".join(f"  still: {i}, missing: x\n" for i in range(1, 6))
+            + "  the transaction was rolled back: nothing was left behind\n"
+            "  next: compare these rows with what the step promises"
+        )
+        assert columns(conn) == ["id", "code"]
+
+
+def test_a_proof_that_cannot_be_run_rolls_the_step_back(conn: Conn, database: str, tmp_path: Path) -> None:
+    files = step("ALTER TABLE things ADD COLUMN note text;", "SELECT 1 / (count(*) - 10) AS x FROM things;")
+    with running(write(tmp_path, files), database, tmp_path) as run:
+        assert "division by zero" in refused(run)
+        assert columns(conn) == ["id", "code"]
+
+
+def test_locks_held_longer_than_the_budget_are_given_back(conn: Conn, database: str, tmp_path: Path) -> None:
+    files = step(
+        "ALTER TABLE things ADD COLUMN note text; SELECT pg_sleep(30);", head="-- hold_budget: 60 ms"
+    )
+    with running(write(tmp_path, files), database, tmp_path) as run:
+        assert refused(run) == (
+            "001_only failed: migrate/001_only.sql: it held its locks longer than the hold budget of 60 ms\n"
+            "  the transaction was rolled back: nothing was left behind\n"
+            "  next: let it do less under its locks, or raise hold_budget in the file's header"
+        )
+        assert columns(conn) == ["id", "code"]
+
+
+def test_the_hold_budget_is_for_all_statements_together(conn: Conn, database: str, tmp_path: Path) -> None:
+    many = "ALTER TABLE things ADD COLUMN note text;" + "SELECT pg_sleep(0.08);" * 40
+    files = step(many, head="-- hold_budget: 200 ms")
+    with running(write(tmp_path, files), database, tmp_path) as run:
+        assert "longer than the hold budget of 200 ms" in refused(run)
+        assert columns(conn) == ["id", "code"]
+
+
+def test_a_step_that_stops_nobody_has_no_hold_budget(database: str, tmp_path: Path) -> None:
+    slow = "COMMENT ON TABLE things IS 'slow'; SELECT pg_sleep(0.2);"
+    verify = "SELECT 1 AS missing WHERE obj_description('things'::regclass) IS DISTINCT FROM 'slow';"
+    files = step(slow, verify, lock="ShareUpdateExclusive on things", head="-- hold_budget: 1 ms")
+    with running(write(tmp_path, files), database, tmp_path) as run:
+        assert throwaway.apply(run) == ["apply"]
+
+
+def test_deferred_constraints_that_fail_at_commit_are_a_failure(
+    conn: Conn, database: str, tmp_path: Path
+) -> None:
+    conn.execute("CREATE TABLE others (id int REFERENCES things DEFERRABLE INITIALLY DEFERRED)")
+    files = step("INSERT INTO others VALUES (99);", "SELECT 1 AS x WHERE NOT EXISTS (SELECT FROM others);")
+    with running(write(tmp_path, files), database, tmp_path) as run:
+        assert refused(run) == (
+            '001_only failed: migrate/001_only.sql: insert or update on table "others" violates foreign key'
+            ' constraint "others_id_fkey"\n'
+            '  DETAIL:  Key (id)=(99) is not present in table "things".\n'
+            "  the transaction was rolled back: nothing was left behind\n"
+            "  next: mend the cause, then apply the step again"
+        )
+        assert throwaway.statuses(run) == ["failed"]
+        conn.execute("INSERT INTO things VALUES (99, 'c99')")
+        assert throwaway.apply(run) == ["apply"]
+
+
+def test_a_lock_that_cannot_be_had_names_who_is_in_the_way(
+    conn: Conn, database: str, tmp_path: Path, elsewhere: Elsewhere, eventually: Eventually
+) -> None:
+    chosen = write(tmp_path)
+    elsewhere.begin_and_hold("SELECT count(*) FROM things")
+    with running(chosen, database, tmp_path) as run:
+        said = refused(run)
+        assert said.startswith("could not take AccessExclusive on things in 0 attempts over ")
+        assert f"in the way: pid {elsewhere.pid} holds AccessShareLock on things" in said
+        assert throwaway.statuses(run) == ["failed", "not run", "not run"]
+        blockers = run.ledger.events(run_id=run.run_id)[-1]["detail"]["blockers"]
+        assert str(elsewhere.pid) in blockers
+        elsewhere.release()
+        assert throwaway.apply(run, "001") == ["apply"]
+
+
+def test_cancel_ends_the_wait_for_a_lock(
+    conn: Conn, database: str, tmp_path: Path, elsewhere: Elsewhere
+) -> None:
+    elsewhere.begin_and_hold("SELECT count(*) FROM things")
+    waiting = threading.Event()
+    with running(write(tmp_path), database, tmp_path, budgets=tight(patience_s=60, policy=POLICY)) as run:
+        run.binding.on_wait = lambda _blockers, _attempt: waiting.set()
+        run.decide_by_policy("001")
+        with ThreadPoolExecutor(1) as pool:
+            applied = pool.submit(run.apply, "001")
+            assert waiting.wait(10)
+            run.cancel()
+            with pytest.raises(StepCancelled) as caught:
+                applied.result(10)
+        assert str(caught.value) == (
+            "001_add_note was cancelled\n"
+            "  the transaction was rolled back: nothing was left behind\n"
+            "  next: apply the step again to resume"
+        )
+        assert kinds(run) == ["gate", "apply started", "apply cancelled"]
+        elsewhere.release()
+        assert throwaway.apply(run, "001") == ["apply"]
+
+
+def test_cancel_ends_a_running_statement(
+    conn: Conn, database: str, tmp_path: Path, eventually: Eventually
+) -> None:
+    verify = "SELECT 1 AS x WHERE NOT EXISTS (SELECT FROM things WHERE id = 11);"
+    files = step(
+        "INSERT INTO things VALUES (11, 'c11'); SELECT pg_sleep(60);", verify, lock="RowExclusive on things"
+    )
+    with running(write(tmp_path, files), database, tmp_path) as run:
+        run.decide_by_policy("001")
+        with ThreadPoolExecutor(1) as pool:
+            applied = pool.submit(run.apply, "001")
+            sleeping = "SELECT count(*) AS n FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+            eventually(lambda: conn.execute(sleeping).fetchone()["n"])
+            run.cancel()
+            with pytest.raises(StepCancelled, match="001_only was cancelled"):
+                applied.result(10)
+        assert conn.execute("SELECT count(*) AS n FROM things").fetchone() == {"n": 10}
+        assert throwaway.statuses(run) == ["failed"]
+
+
+def test_an_operator_who_presses_ctrl_c_leaves_nothing_running(
+    conn: Conn, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(write(tmp_path), database, tmp_path) as run:
+
+        def pressed(*_arguments: object, **_options: object) -> None:
+            raise KeyboardInterrupt
+
+        run.decide_by_policy("001")
+        with monkeypatch.context() as patch:
+            patch.setattr("pgrunbook.step._prove", pressed)
+            with pytest.raises(KeyboardInterrupt):
+                run.apply("001")
+        assert columns(conn) == ["id", "code"]
+        assert kinds(run) == ["gate", "apply started", "apply cancelled"]
+        assert [entry["kind"] for entry in run.journal.entries()][-1] == "apply cancelled"
+
+
+def test_a_build_that_fails_leaves_no_invalid_index(conn: Conn, database: str, tmp_path: Path) -> None:
+    with running(write(tmp_path), database, tmp_path) as run:
+        throwaway.apply(run, "001")
+        # Between the audit and the build somebody saves the code a second time.
+        conn.execute("UPDATE things SET code = 'c1' WHERE id = 2")
+        assert refused(run, "002") == (
+            '002_build_index failed: migrate/002_build_index.sql: could not create unique index "things_code"\n'
+            "  DETAIL:  Key (code)=(c1) is duplicated.\n"
+            '  the invalid index "things_code" was dropped\n'
+            "  next: mend the cause, then apply the step again"
+        )
+        assert conn.execute(INDEX).fetchall() == []
+        conn.execute("UPDATE things SET code = 'c2' WHERE id = 2")
+        assert throwaway.apply(run, "002") == ["apply"]
+        assert conn.execute(INDEX).fetchall() == [{"valid": True}]
+
+
+def test_a_cancelled_build_does_not_wait_for_the_one_who_holds_it_up(
+    conn: Conn, database: str, tmp_path: Path, elsewhere: Elsewhere, eventually: Eventually
+) -> None:
+    with running(write(tmp_path), database, tmp_path) as run:
+        throwaway.apply(run, "001")
+        elsewhere.begin_and_hold("UPDATE things SET code = code WHERE id = 1")
+        run.decide_by_policy("002")
+        with ThreadPoolExecutor(1) as pool:
+            applied = pool.submit(run.apply, "002")
+            eventually(lambda: conn.execute(WAITS).fetchone()["n"])
+            run.cancel()
+            with pytest.raises(StepCancelled) as caught:
+                applied.result(20)
+        assert str(caught.value) == (
+            "002_build_index was cancelled\n"
+            '  an invalid index "things_code" may be left behind (canceling statement due to lock timeout);'
+            " the next apply clears it\n"
+            "  next: apply the step again to resume"
+        )
+        assert throwaway.statuses(run) == ["done", "failed", "not run"]
+        elsewhere.release()
+        assert throwaway.apply(run, "002") == ["apply"]
+        assert conn.execute(INDEX).fetchall() == [{"valid": True}]
+        events = run.ledger.events(run_id=run.run_id)
+        assert [event["detail"] for event in events if event["kind"] == "invalid index dropped"] == [
+            {"index": '"things_code"'}
+        ]
+
+
+def test_an_index_of_that_name_that_is_another_is_neither_taken_nor_dropped(
+    conn: Conn, database: str, tmp_path: Path
+) -> None:
+    with running(write(tmp_path), database, tmp_path) as run:
+        throwaway.apply(run, "001")
+        conn.execute("CREATE INDEX things_code ON things (id)")
+        for _ in range(2):
+            said = refused(run, "002")
+        assert said == (
+            "002_build_index failed: verify/002_build_index.sql still finds 1 row\n"
+            "  missing: things_code\n"
+            '  index "things_code" was there already: nothing was changed\n'
+            "  next: compare these rows with what the step promises"
+        )
+        assert throwaway.statuses(run) == ["done", "failed", "not run"]
+        assert throwaway.roll_back(run, "001") == []
+        assert conn.execute(INDEX).fetchall() == [{"valid": True}]
+
+
+def test_a_build_that_is_not_proved_is_taken_back_by_the_roll_back(
+    conn: Conn, database: str, tmp_path: Path
+) -> None:
+    files = changed({"verify/002_build_index.sql": "-- Never true\n\nSELECT 1 AS missing;\n"})
+    with running(write(tmp_path, files), database, tmp_path) as run:
+        throwaway.apply(run, "001")
+        assert refused(run, "002") == (
+            "002_build_index failed: verify/002_build_index.sql still finds 1 row\n"
+            "  missing: 1\n"
+            "  the statement ran outside a transaction: what it made stays until the step is rolled back\n"
+            "  next: compare these rows with what the step promises"
+        )
+        assert conn.execute(INDEX).fetchall() == [{"valid": True}]
+        assert throwaway.roll_back(run, "001") == ["002_build_index"]
+        assert conn.execute(INDEX).fetchall() == []
+
+
+def test_a_proof_outside_a_transaction_that_cannot_be_run_is_explained(database: str, tmp_path: Path) -> None:
+    files = changed({"verify/002_build_index.sql": "-- Broken\n\nSELECT 1 / 0 AS x;\n"})
+    with running(write(tmp_path, files), database, tmp_path) as run:
+        throwaway.apply(run, "001")
+        assert refused(run, "002") == (
+            "002_build_index failed: migrate/002_build_index.sql: division by zero\n"
+            "  the statement ran outside a transaction: what it made stays until the step is rolled back\n"
+            "  next: mend the cause, then apply the step again"
+        )
+
+
+@pytest.mark.parametrize("name", ["001", "002"])
+def test_a_killed_connection_is_a_failure_and_the_next_apply_works(
+    name: str, conn: Conn, database: str, tmp_path: Path, elsewhere: Elsewhere, eventually: Eventually
+) -> None:
+    pids = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'pgrunbook step%' AND wait_event_type = 'Lock'"
+    # A wait that ends with the test: the lock that the statement wants is somebody else's.
+    slow = "SELECT pg_advisory_lock(1);"
+    files = changed(
+        {"migrate/001_add_note.sql": throwaway.FILES["migrate/001_add_note.sql"].replace(";", f"; {slow}")}
+    )
+    with running(write(tmp_path, files), database, tmp_path, budgets=tight(hold_ms=60_000)) as run:
+        if name == "002":
+            throwaway.apply(run, "001")
+            elsewhere.begin_and_hold("UPDATE things SET code = code WHERE id = 1")
+        else:
+            elsewhere.execute("SELECT pg_advisory_lock(1)")
+        run.decide_by_policy(name)
+        with ThreadPoolExecutor(1) as pool:
+            applied = pool.submit(run.apply, name)
+            pid = eventually(lambda: conn.execute(pids).fetchone())["pid"]
+            conn.execute("SELECT pg_terminate_backend(%s)", (pid,))
+            if name == "002":
+                elsewhere.release()
+            with pytest.raises(StepFailed) as caught:
+                applied.result(20)
+        assert "terminating connection due to administrator command" in str(caught.value)
+        assert throwaway.statuses(run)[int(name) - 1] == "failed"
+        elsewhere.execute("SELECT pg_advisory_unlock_all()")
+        assert throwaway.apply(run, name) == ["apply"]
+
+
+def test_a_role_that_may_not_alter_the_table_is_told_what_it_needs(
+    conn: Conn, database: str, tmp_path: Path
+) -> None:
+    may = ["GRANT ALL ON things TO {0}", f"GRANT CREATE ON DATABASE {conn.info.dbname} TO {{0}}"]
+    with role(conn, *may) as name, running(write(tmp_path), f"{database} user={name}", tmp_path) as run:
+        assert run.board is not None
+        assert not run.board.go
+        run.board = Board("as if nothing stopped it", ())
+        assert refused(run) == (
+            "001_add_note failed: migrate/001_add_note.sql: must be owner of table things\n"
+            "  the transaction was rolled back: nothing was left behind\n"
+            "  next: connect as the owner of the table, or let an administrator grant the privilege"
+        )
+
+
+def test_what_the_server_says_meanwhile_is_kept(database: str, tmp_path: Path) -> None:
+    say = "DO $$ BEGIN RAISE WARNING 'mind the gap'; END $$; ALTER TABLE things ADD COLUMN note text;"
+    files = step(say, "SELECT 1 AS x WHERE (SELECT count(*) FROM pg_attribute WHERE attname = 'note') = 0;")
+    with running(write(tmp_path, files), database, tmp_path) as run:
+        run.decide_by_policy("001")
+        outcome = run.apply("001")
+        assert outcome.notices == ("WARNING: mind the gap",)
+        assert outcome.facts["notices"] == ["WARNING: mind the gap"]
+        assert outcome.held_ms < outcome.seconds * 1000
+        assert outcome.attempts == 1
+
+
+def test_a_frozen_client_loses_its_locks(
+    conn: Conn, database: str, tmp_path: Path, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thawed = threading.Event()
+    monkeypatch.setattr("pgrunbook.step._prove", lambda *_a, **_o: thawed.wait(20))
+    monkeypatch.setattr("pgrunbook.hold.Hold._cancel", lambda _self: None)
+    with running(write(tmp_path), database, tmp_path, budgets=tight(hold_ms=100)) as run:
+        run.decide_by_policy("001")
+        with ThreadPoolExecutor(1) as pool:
+            applied = pool.submit(run.apply, "001")
+            held = "SELECT count(*) AS n FROM pg_locks WHERE relation = 'things'::regclass AND mode ~ '^AccessEx'"
+            eventually(lambda: conn.execute(held).fetchone()["n"] == 1)
+            eventually(lambda: conn.execute(held).fetchone()["n"] == 0)
+            thawed.set()
+            with pytest.raises(StepFailed, match="idle-in-transaction timeout"):
+                applied.result(20)
+        monkeypatch.undo()
+        assert throwaway.apply(run, "001") == ["apply"]
+
+
+def test_what_is_left_of_a_build_that_still_runs_is_said(
+    conn: Conn,
+    database: str,
+    elsewhere: Elsewhere,
+    someone_else: Callable[[], Elsewhere],
+    eventually: Eventually,
+) -> None:
+    elsewhere.begin_and_hold("UPDATE things SET code = code WHERE id = 1")
+    building = someone_else().submit("CREATE INDEX CONCURRENTLY things_code ON things (code)")
+    with throwaway.looking(database) as look:
+        eventually(lambda: (state := concurrent.index_state(look, "things_code")) and state.built_by)
+        assert concurrent.what_is_left(look, "things_code") == (
+            "the server still builds index things_code; the next apply watches it to its end"
+        )
+        elsewhere.release()
+        building.result(20)
+        assert concurrent.what_is_left(look, "things_code") == (
+            "a valid index things_code is there; the next apply tells whether it is the one"
+        )
+        assert concurrent.what_is_left(look, "gone") == "nothing was left behind"
+        assert concurrent.what_is_left(look, None) == "nothing was left behind"
