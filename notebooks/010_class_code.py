@@ -313,15 +313,17 @@ await runbook.gate("rollback")
 await runbook.roll_back(to="002")
 
 # %% [markdown]
-# Forward again. After a live run that kept the change you should see `already done`.
+# Forward again, through the gates again: a rollback takes every GO back. After a live run that kept the change you should see `already done`.
 
 # %%
+await runbook.gate("003")
 await runbook.apply("003")
 
 # %% [markdown]
 # And the last step.
 
 # %%
+await runbook.gate("004")
 await runbook.apply("004")
 
 # %% [markdown]

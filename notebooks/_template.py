@@ -194,21 +194,24 @@ await runbook.gate("rollback")
 await runbook.roll_back()
 
 # %% [markdown]
-# Step 001 forward again; `already done` where the change stayed.
+# Step 001 forward again, through its gate again; `already done` where the change stayed.
 
 # %%
+await runbook.gate("001")
 await runbook.apply("001")
 
 # %% [markdown]
-# Step 002 forward again; `already done` where the change stayed.
+# Step 002 forward again, through its gate again; `already done` where the change stayed.
 
 # %%
+await runbook.gate("002")
 await runbook.apply("002")
 
 # %% [markdown]
-# Step 003 forward again; `already done` where the change stayed.
+# Step 003 forward again, through its gate again; `already done` where the change stayed.
 
 # %%
+await runbook.gate("003")
 await runbook.apply("003")
 
 # %% [markdown]

@@ -327,7 +327,7 @@ def test_squawk_finds_nothing_that_is_not_meant(name: str, changes: Callable[[st
     unmeant = []
     for script in (step.migrate for step in chosen.steps):
         inside = ["--assume-in-transaction"] if script.header.in_transaction else []
-        command = [program, "--reporter", "json", "--pg-version", "16.0", *inside, script.path]
+        command = [str(program), "--reporter", "json", "--pg-version", "16.0", *inside, str(script.path)]
         said = subprocess.run(command, capture_output=True, text=True, check=False).stdout
         for finding in json.loads(said):
             _reason, holds = ALLOWED.get(finding["rule_name"], ("", lambda _script: False))

@@ -130,6 +130,35 @@ TEXTS: list[tuple[RunbookError, int, str]] = [
         " --approve-all --reason TEXT on the command line; nothing was changed",
     ),
     (
+        errors.Stopped(),
+        1,
+        "the command was stopped: what was done before stays done, nothing else was begun\n"
+        "  next: look at `pgrunbook status`; the same command again goes on from there",
+    ),
+    (
+        errors.TargetFailed(reason="server closed the connection", details=["This probably means"]),
+        1,
+        "the database did not do what it was asked: server closed the connection\n"
+        "  This probably means\n"
+        "  next: look at `pgrunbook status`;"
+        " when the cause is mended the same command again goes on from there",
+    ),
+    (
+        errors.FileRefused(path="/records", reason="No space left on device"),
+        1,
+        "/records: No space left on device\n"
+        "  next: mend that, then look at `pgrunbook status`; the same command again goes on from there",
+    ),
+    (
+        errors.RehearsalDiffers(
+            change="060_x", differences=["migrate/001_a.sql: declared none, took Share on t"]
+        ),
+        3,
+        "the rehearsal of 060_x was not what its files declare\n"
+        "  migrate/001_a.sql: declared none, took Share on t\n"
+        "  next: mend the files, or apply with --no-rehearsal if you know why; nothing was changed",
+    ),
+    (
         errors.ReasonMissing(),
         3,
         "--approve-all needs a reason\n  next: add --reason TEXT; it is kept in the record",
@@ -161,7 +190,7 @@ TEXTS: list[tuple[RunbookError, int, str]] = [
     (
         errors.StepCancelled(step="001_a", left="nothing was left behind"),
         1,
-        "001_a was cancelled\n  nothing was left behind\n  next: apply the step again to resume",
+        "001_a was cancelled\n  nothing was left behind\n  next: run the same cell or command again to resume",
     ),
     (
         errors.LockNotTaken(

@@ -117,7 +117,13 @@ def test_settings_are_the_same_on_every_machine(server: embedded.Server) -> None
 def test_variables_of_libpq_do_not_lead_elsewhere(
     server: embedded.Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in {"PGHOST": "/nowhere", "PGPORT": "1", "PGUSER": "me", "PGDATABASE": "x"}.items():
+    for name, value in {
+        "PGHOST": "/nowhere",
+        "PGHOSTADDR": "192.0.2.1",
+        "PGPORT": "1",
+        "PGUSER": "me",
+        "PGDATABASE": "x",
+    }.items():
         monkeypatch.setenv(name, value)
     assert query(server, "SELECT current_database()") == "postgres"
 

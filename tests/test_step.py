@@ -13,7 +13,7 @@ import pytest
 import throwaway
 from throwaway import TABLE, changed, role, running, step, tight, write
 
-from pgrunbook import concurrent
+from pgrunbook import concurrent, session
 from pgrunbook.errors import LockNotTaken, StepCancelled, StepFailed
 from pgrunbook.patience import POLICY
 from pgrunbook.preflight import Board
@@ -172,7 +172,7 @@ def test_cancel_ends_the_wait_for_a_lock(
         assert str(caught.value) == (
             "001_add_note was cancelled\n"
             "  the transaction was rolled back: nothing was left behind\n"
-            "  next: apply the step again to resume"
+            "  next: run the same cell or command again to resume"
         )
         assert kinds(run) == ["gate", "apply started", "apply cancelled"]
         elsewhere.release()
@@ -191,7 +191,7 @@ def test_cancel_ends_a_running_statement(
         with ThreadPoolExecutor(1) as pool:
             applied = pool.submit(run.apply, "001")
             sleeping = "SELECT count(*) AS n FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
-            eventually(lambda: conn.execute(sleeping).fetchone()["n"])
+            eventually(lambda: session.value(conn, sleeping))
             run.cancel()
             with pytest.raises(StepCancelled, match="001_only was cancelled"):
                 applied.result(10)
@@ -243,7 +243,7 @@ def test_a_cancelled_build_does_not_wait_for_the_one_who_holds_it_up(
         run.decide_by_policy("002")
         with ThreadPoolExecutor(1) as pool:
             applied = pool.submit(run.apply, "002")
-            eventually(lambda: conn.execute(WAITS).fetchone()["n"])
+            eventually(lambda: session.value(conn, WAITS))
             run.cancel()
             with pytest.raises(StepCancelled) as caught:
                 applied.result(20)
@@ -251,7 +251,7 @@ def test_a_cancelled_build_does_not_wait_for_the_one_who_holds_it_up(
             "002_build_index was cancelled\n"
             '  an invalid index "things_code" may be left behind (canceling statement due to lock timeout);'
             " the next apply clears it\n"
-            "  next: apply the step again to resume"
+            "  next: run the same cell or command again to resume"
         )
         assert throwaway.statuses(run) == ["done", "failed", "not run"]
         elsewhere.release()
@@ -379,8 +379,8 @@ def test_a_frozen_client_loses_its_locks(
         with ThreadPoolExecutor(1) as pool:
             applied = pool.submit(run.apply, "001")
             held = "SELECT count(*) AS n FROM pg_locks WHERE relation = 'things'::regclass AND mode ~ '^AccessEx'"
-            eventually(lambda: conn.execute(held).fetchone()["n"] == 1)
-            eventually(lambda: conn.execute(held).fetchone()["n"] == 0)
+            eventually(lambda: session.value(conn, held) == 1)
+            eventually(lambda: session.value(conn, held) == 0)
             thawed.set()
             with pytest.raises(StepFailed, match="idle-in-transaction timeout"):
                 applied.result(20)

@@ -29,7 +29,7 @@ FILES: Mapping[str, str] = {
     "README.md": "# Throw-away\n",
     "preflight/10_doubled_codes.sql": (
         "-- Codes used twice\n-- effect: the index cannot be built\n\n"
-        "SELECT code AS code FROM things GROUP BY code HAVING count(*) > 1 ORDER BY 1;\n"
+        "SELECT code AS code FROM things WHERE code IS NOT NULL GROUP BY code HAVING count(*) > 1 ORDER BY 1;\n"
     ),
     "remedy/10_doubled_codes.sql": (
         "-- Clear the later ones\n\n"

@@ -47,7 +47,11 @@ class Binding:
     def __post_init__(self) -> None:
         """Connect, and read where we are; raises CannotConnect or NotPrimary."""
         self.journal = Journal(self.records / self.run_id)
-        self.facts = session.bind(self.control, self.target)
+        try:
+            self.facts = session.bind(self.control, self.target)
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def control(self) -> Connection:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import os
 import sys
 from collections.abc import Sequence
 
-from pgrunbook import workbench
+import psycopg
+
+from pgrunbook import target, workbench
 from pgrunbook.binding import library_version
 from pgrunbook.commands import COMMANDS
-from pgrunbook.errors import FAILED, RunbookError
-from pgrunbook.headless import say_error
+from pgrunbook.errors import FAILED, FileRefused, RunbookError, Stopped, TargetFailed
+from pgrunbook.headless import say_error, stoppable
 
 __all__ = ["main", "parser"]
 
@@ -56,8 +60,9 @@ def parser() -> argparse.ArgumentParser:
     )
     remedy = _approving(verb("remedy", "repair what a check found; old values go to quarantine"))
     remedy.add_argument("name", help="a file of remedy/, e.g. 10_duplicate_codes")
-    remedy.add_argument("--preview", action="store_true", help="show the first batch, change nothing")
-    remedy.add_argument("--undo", action="store_true", help="give back what it replaced")
+    way = remedy.add_mutually_exclusive_group()
+    way.add_argument("--preview", action="store_true", help="show the first batch, change nothing")
+    way.add_argument("--undo", action="store_true", help="give back what it replaced")
     verb("verify", "ask whether the promise of each applied step holds now")
     _approving(verb("rollback", "undo applied steps in reverse order")).add_argument(
         "--to", metavar="STEP", help="the last step that stays (default: undo all)"
@@ -75,23 +80,62 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; a person reads the errors, never a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A name that this terminal cannot show must not end a command.
+            stream.reconfigure(errors="backslashreplace")
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if arguments[:1] == ["test"]:
-        return workbench.test(arguments[1:])
-    if arguments[:1] == ["lab"]:
-        return workbench.lab(arguments[1:])
-    given = parser().parse_args(arguments)
-    if getattr(given, "changes", None):
-        os.environ["PGRUNBOOK_CHANGES"] = given.changes
-    if getattr(given, "target", None):
-        os.environ["PGRUNBOOK_TARGET"] = given.target
     try:
-        return COMMANDS[given.command](given)
-    except RunbookError as error:
-        say_error(error, as_json=given.json)
-        return error.exit_code
-    except BrokenPipeError:
+        try:
+            return _run(arguments)
+        finally:
+            print(end="", flush=True)
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):
+            say_error(_told(error), as_json=False)
+        # Python flushes once more when it ends.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
+
+
+def _run(arguments: list[str]) -> int:
+    """Return the exit code of one command, with every failure told."""
+    as_json = False
+    try:
+        if arguments[:1] == ["test"]:
+            return workbench.test(arguments[1:])
+        if arguments[:1] == ["lab"]:
+            return workbench.lab(arguments[1:])
+        given = parser().parse_args(arguments)
+        as_json = given.json
+        if given.changes:
+            os.environ["PGRUNBOOK_CHANGES"] = os.path.abspath(given.changes)
+        if getattr(given, "target", None):
+            os.environ["PGRUNBOOK_TARGET"] = given.target
+        with stoppable():
+            return COMMANDS[given.command](given)
+    except BrokenPipeError:
+        raise
+    except (RunbookError, psycopg.Error, OSError, KeyboardInterrupt) as failure:
+        error = _told(failure)
+    say_error(error, as_json=as_json)
+    return error.exit_code
+
+
+def _told(failure: BaseException) -> RunbookError:
+    """Return a failure as the error that a person reads."""
+    if isinstance(failure, RunbookError):
+        return failure
+    if isinstance(failure, KeyboardInterrupt):
+        return Stopped()
+    if isinstance(failure, OSError):
+        return FileRefused(path=str(failure.filename or ""), reason=failure.strerror or str(failure))
+    said = str(failure)
+    with contextlib.suppress(RunbookError):
+        said = target.from_environment(os.environ).redacted(said)
+    reason, *details = [line.strip() for line in said.splitlines() if line.strip()] or [type(failure).__name__]
+    return TargetFailed(reason=reason, details=details[:3])
 
 
 def _approving(sub: argparse.ArgumentParser) -> argparse.ArgumentParser:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import functools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+import psycopg
 
 from pgrunbook import change as changes
 from pgrunbook import session, standing, target, workbench
-from pgrunbook.errors import FAILED, REFUSED
+from pgrunbook.errors import FAILED, REFUSED, RehearsalDiffers, RunbookError
 from pgrunbook.headless import EmbeddedServer, Opened, Progress, interruptible, say
 from pgrunbook.ledger import Ledger
-from pgrunbook.run import ROLLBACK
-from pgrunbook.views import boards, table
+from pgrunbook.rehearsal import Rehearsal
+from pgrunbook.run import ROLLBACK, Run
+from pgrunbook.views import boards, costs, table
 from pgrunbook.views.view import View
 
 __all__ = ["COMMANDS"]
@@ -67,25 +72,29 @@ def apply(given: argparse.Namespace) -> int:
             board = run.preflight()
             show("Preflight", boards.audit(board))
             board.require_go()
-            run.decide_by_policy(run.change.steps[0].name)
-            if not given.no_rehearsal:
+            first, *others = run.change.steps
+            run.decide_by_policy(first.name)
+            if run.remaining() and not given.no_rehearsal:
                 with EmbeddedServer() as running:
-                    show("Rehearsal", boards.rehearsal(run.rehearse(running)))
-            show("Queries before", boards.timings(run.time_queries(after=False), (), run.change))
-            for step in run.change.steps:
-                run.decide_by_policy(step.name)
-                show(
-                    step.name,
-                    boards.outcomes([interruptible(run, lambda name=step.name: run.apply(name))], run.change),
-                )
+                    done = run.rehearse(running)
+                show("Rehearsal", boards.rehearsal(done))
+                _require_as_declared(done)
+            show("Queries before", costs.timings(run.time_queries(after=False), (), run.change))
+            for step in (first, *others):
+                if step is not first:
+                    run.decide_by_policy(step.name)
+                outcome = interruptible(run, functools.partial(run.apply, step.name))
+                show(step.name, boards.outcomes([outcome], run.change))
             findings = run.verify()
             show("Verification", boards.verification(findings))
-            show("Queries after", boards.timings(run.timed_before, run.time_queries(after=True), run.change))
-            show("Lock waits", boards.locks(run.outcomes, run.budgets.stall_ms))
+            show("Queries after", costs.timings(run.timed_before, run.time_queries(after=True), run.change))
+            show("Lock waits", costs.locks(run.outcomes, run.budgets.stall_ms))
             broken = any(finding.total or finding.problem for finding in findings)
             run.finish("verification failed" if broken else "done")
-        finally:
-            file = write_record(run, shown)
+        except BaseException:
+            _record_all_the_same(run, shown, progress)
+            raise
+        file = write_record(run, shown)
         facts = {
             "change": run.change.name,
             "run": run.run_id,
@@ -97,9 +106,28 @@ def apply(given: argparse.Namespace) -> int:
         return FAILED if broken else 0
 
 
+def _record_all_the_same(run: Run, shown: Sequence[tuple[str, View]], progress: Progress) -> None:
+    """Write the record of a run that failed, but let nothing hide why it did."""
+    from pgrunbook.record import write_record
+
+    with contextlib.suppress(RunbookError, psycopg.Error, OSError):
+        progress.line(f"record: {write_record(run, shown)}")
+
+
+def _require_as_declared(done: Rehearsal) -> None:
+    differences = [
+        f"{file.file}: declared {'; '.join(file.declared) or 'none'}, took {'; '.join(file.observed) or 'none'}"
+        for file in done.differing
+    ]
+    differences += [f"the way back: {line}" for line in done.not_restored]
+    if differences:
+        raise RehearsalDiffers(change=done.change, differences=differences)
+
+
 def remedy(given: argparse.Namespace) -> int:
     """Preview, apply or undo a remedy."""
     with Opened(given) as run:
+        run.change.remedy(given.name)
         if given.preview:
             found = run.preview_remedy(given.name)
             rows = [
@@ -115,6 +143,7 @@ def remedy(given: argparse.Namespace) -> int:
         run.decide_by_policy(given.name)
         if given.undo:
             undone = interruptible(run, lambda: run.undo_remedy(given.name))
+            run.finish(f"remedy {given.name} undone")
             say(
                 given,
                 boards.undone(undone).text,
@@ -153,14 +182,17 @@ def rollback(given: argparse.Namespace) -> int:
     from pgrunbook.record import write_record
 
     with Opened(given) as run:
-        if given.to:
+        if given.to is not None:
+            # An empty name, of a shell variable that is not set, must not undo everything.
             run.change.step(given.to)
         run.decide_by_policy(ROLLBACK)
         try:
             done = interruptible(run, lambda: run.roll_back(given.to))
             run.finish(f"rolled back to {given.to}" if given.to else "rolled back")
-        finally:
-            file = write_record(run, [])
+        except BaseException:
+            _record_all_the_same(run, [], Progress(given.json))
+            raise
+        file = write_record(run, [])
         text = f"{boards.outcomes(done, run.change).text}\nrecord: {file}"
         say(given, text, {"change": run.change.name, "steps": run.status(), "record": str(file)})
         return 0

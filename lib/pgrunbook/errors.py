@@ -256,7 +256,7 @@ class StepCancelled(RunbookError):
     def __init__(self, *, step: str, left: str) -> None:
         """Name the step and what is left behind."""
         self.step, self.left = step, left
-        super().__init__(f"{step} was cancelled", details=[left], next_step="apply the step again to resume")
+        super().__init__(f"{step} was cancelled", details=[left], next_step="run the same cell or command again to resume")
 
 
 class LockNotTaken(RunbookError):
@@ -446,4 +446,55 @@ class StoppedTooLate(RunbookError):
         super().__init__(
             f"{work} came to its end before it could be stopped: what it does is done",
             next_step="look at runbook.status(); run the next cell to go on",
+        )
+
+
+class Stopped(RunbookError):
+    """The operator stopped a command between two actions."""
+
+    def __init__(self) -> None:
+        """Say what is left."""
+        super().__init__(
+            "the command was stopped: what was done before stays done, nothing else was begun",
+            next_step="look at `pgrunbook status`; the same command again goes on from there",
+        )
+
+
+class TargetFailed(RunbookError):
+    """The database refused something that nobody expected it to refuse, or was gone."""
+
+    def __init__(self, *, reason: str, details: Sequence[str] = ()) -> None:
+        """Give the database's own words, without a password."""
+        self.reason = reason
+        super().__init__(
+            f"the database did not do what it was asked: {reason}",
+            details=details,
+            next_step="look at `pgrunbook status`; when the cause is mended the same command again goes on from there",
+        )
+
+
+class FileRefused(RunbookError):
+    """A file, a folder or an output of this machine cannot be used."""
+
+    def __init__(self, *, path: str, reason: str) -> None:
+        """Name the file, where it is known, and the system's reason."""
+        self.path, self.reason = path, reason
+        super().__init__(
+            f"{path or 'the system'}: {reason}",
+            next_step="mend that, then look at `pgrunbook status`; the same command again goes on from there",
+        )
+
+
+class RehearsalDiffers(RunbookError):
+    """The change ran on a clone of the target's schema, but not as its files declare."""
+
+    exit_code = REFUSED
+
+    def __init__(self, *, change: str, differences: Sequence[str]) -> None:
+        """Name the change and each difference."""
+        self.change, self.differences = change, tuple(differences)
+        super().__init__(
+            f"the rehearsal of {change} was not what its files declare",
+            details=differences,
+            next_step="mend the files, or apply with --no-rehearsal if you know why; nothing was changed",
         )

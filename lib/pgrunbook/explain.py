@@ -89,7 +89,8 @@ def misses(timing: Timing, expect: Expectation | None) -> list[str]:
             f"expected a median below {expect.median_below_ms:g} ms, found {timing.median_ms:.3f} ms"
         )
     if expect.rows is not None and timing.rows != expect.rows:
-        found.append(f"expected {expect.rows} rows, found {timing.rows}")
+        noun = "row" if expect.rows == 1 else "rows"
+        found.append(f"expected {expect.rows} {noun}, found {timing.rows}")
     return found
 
 

@@ -61,6 +61,11 @@ class Gates:
         else:
             self.decisions[decision.step] = [decision]
 
+    def withdraw(self, *steps: str) -> None:
+        """Forget what was decided about these: what was undone needs a new GO to be done again."""
+        for step in steps:
+            self.decisions.pop(step, None)
+
     def require(self, step: str, script_sha256: str) -> Decision:
         """Return the decision that opened a step's gate.
 

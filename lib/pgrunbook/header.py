@@ -100,9 +100,10 @@ _PAIR = re.compile(r"-- ([A-Za-z_]+):(.*)")
 _CONTINUATION = re.compile(r"--[ \t]{2,}(\S.*)")
 _STRAY = re.compile(rf"--\s*({_ANY_KEY})\s*:.*", re.IGNORECASE)
 _DURATION = re.compile(r"([1-9][0-9]{0,5}) ?(ms|s)")
-_IDENTIFIER = r'(?:[^\W\d]\w*|"[^";]+")'
+_IDENTIFIER = r'(?:[^\W\d]\w*|"(?:[^"]|"")+")'
 _TABLE = re.compile(rf"{_IDENTIFIER}(?:\.{_IDENTIFIER})?")
 _MEDIAN = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?) ?(ms|s)")
+_SEMICOLON = re.compile(r';(?=(?:[^"]*"[^"]*")*[^"]*$)')  # those outside quotes
 _ROWS = re.compile(r"[0-9]{1,18}")
 
 
@@ -218,7 +219,7 @@ def _locks(value: str) -> tuple[LockClaim, ...]:
     if value == "none":
         return ()
     claims: list[LockClaim] = []
-    for part in value.split(";"):
+    for part in _SEMICOLON.split(value):
         mode, separator, table = part.strip().partition(" on ")
         if not separator:
             raise ValueError(f"{part.strip()!r} is neither `none` nor `AccessExclusive on classes`")

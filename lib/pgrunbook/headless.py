@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
+
+import psycopg
 
 from pgrunbook import change as changes
 from pgrunbook import places, server, target
-from pgrunbook.errors import ReasonMissing, RunbookError, StepCancelled
+from pgrunbook.errors import ReasonMissing, RunbookError
 from pgrunbook.gate import Policy
 from pgrunbook.run import Run
-from pgrunbook.step import Cancelled
 from pgrunbook.views.facts import json_safe
 
-__all__ = ["EmbeddedServer", "Opened", "Progress", "interruptible", "say", "say_error"]
+__all__ = ["EmbeddedServer", "Opened", "Progress", "interruptible", "say", "say_error", "stoppable"]
 
 T = TypeVar("T")
 
@@ -64,13 +66,18 @@ class Progress:
 
     def line(self, text: str) -> None:
         """Print one line with the seconds since the start."""
-        if not self.silent:
+        if self.silent:
+            return
+        try:
             print(f"[{time.perf_counter() - self.began:6.1f} s] {text}", file=sys.stderr, flush=True)
+        except OSError:
+            # Nobody reads any more: no reason to stop in the middle of a change.
+            self.silent = True
 
 
 def say(given: argparse.Namespace, text: str, facts: Mapping[str, object]) -> None:
     """Print the result: one JSON object where machines asked for it, else text."""
-    print(json.dumps(json_safe(facts), ensure_ascii=False, indent=2) if given.json else text)
+    print(json.dumps(json_safe(facts), indent=2) if given.json else text)
 
 
 def say_error(error: RunbookError, *, as_json: bool) -> None:
@@ -82,15 +89,29 @@ def say_error(error: RunbookError, *, as_json: bool) -> None:
             "details": list(error.details),
             "next": error.next_step,
         }
-        print(json.dumps(found, ensure_ascii=False, indent=2))
+        print(json.dumps(found, indent=2))
     else:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
 
 
+@contextlib.contextmanager
+def stoppable() -> Iterator[None]:
+    """Let SIGTERM end what runs inside as Ctrl-C does: by KeyboardInterrupt, so that everything is closed."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def interruptible(run: Run, work: Callable[[], T]) -> T:
-    """Do the work in a thread; SIGINT and SIGTERM ask the server to stop and wait for the clean end."""
+    """Do the work in a thread; SIGINT and SIGTERM ask the server to stop and wait for the clean end.
+
+    Raises KeyboardInterrupt where the work came to its end all the same: nothing else is to begin.
+    """
     result: list[T] = []
     failure: list[BaseException] = []
+    asked = threading.Event()
 
     def body() -> None:
         try:
@@ -99,19 +120,23 @@ def interruptible(run: Run, work: Callable[[], T]) -> T:
             failure.append(error)
 
     def stop(_number: int, _frame: object) -> None:
-        threading.Thread(target=run.cancel, daemon=True).start()
+        asked.set()
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     thread = threading.Thread(target=body, name="pgrunbook-run")
     try:
         thread.start()
         while thread.is_alive():
+            if asked.is_set():
+                # Again and again: a request may come just before the statement that it means.
+                with contextlib.suppress(psycopg.Error):
+                    run.cancel()
             thread.join(0.1)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
     if failure:
-        if isinstance(failure[0], Cancelled):
-            raise StepCancelled(step=run.change.name, left="nothing was left behind") from None
         raise failure[0]
+    if asked.is_set():
+        raise KeyboardInterrupt
     return result[0]

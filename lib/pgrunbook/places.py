@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from pgrunbook import server
+from pgrunbook.errors import UnknownName
+
 __all__ = ["PROJECT", "embedded_major", "notebooks", "records"]
 
 # The checkout that an editable install was made from.
@@ -24,6 +27,12 @@ def records() -> Path:
 
 
 def embedded_major() -> int:
-    """Return the major version of the embedded server to use: PGRUNBOOK_POSTGRES, else 18."""
-    named = os.environ.get("PGRUNBOOK_POSTGRES", "").strip()
-    return int(named) if named.isdigit() else 18
+    """Return the major version of the embedded server to use: PGRUNBOOK_POSTGRES, else 18.
+
+    Raises UnknownName for one that is not there.
+    """
+    named = os.environ.get("PGRUNBOOK_POSTGRES", "").strip() or "18"
+    known = [str(major) for major in server.available_majors()]
+    if named not in known:
+        raise UnknownName(kind="embedded PostgreSQL (PGRUNBOOK_POSTGRES)", name=named, known=known)
+    return int(named)

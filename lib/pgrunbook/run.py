@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
-import os
+import dataclasses
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pgrunbook import explain, preflight, rehearsal, remedy, rollback, session, standing
+from pgrunbook import events, explain, preflight, rehearsal, remedy, rollback, session, standing
 from pgrunbook.apply import apply_step
 from pgrunbook.binding import Binding, library_version
-from pgrunbook.change import Change, Script
+from pgrunbook.change import Change, Step
 from pgrunbook.errors import GateClosed, PreflightMissing, StepCancelled
 from pgrunbook.explain import Timing
 from pgrunbook.gate import Decision, Gates, Policy
-from pgrunbook.journal import Journal
+from pgrunbook.identity import new_run_id, operator_name
 from pgrunbook.ledger import Chain, Ledger, Status
 from pgrunbook.preflight import Board, Finding
 from pgrunbook.rehearsal import Rehearsal
@@ -28,19 +26,9 @@ from pgrunbook.session import Connection, ServerFacts
 from pgrunbook.step import Budgets, Cancelled, Outcome
 from pgrunbook.target import Target
 
-__all__ = ["ROLLBACK", "Run", "new_run_id", "operator_name"]
+__all__ = ["ROLLBACK", "Run"]
 
 ROLLBACK = "rollback"
-
-
-def operator_name() -> str:
-    """Return who is at the keyboard: PGRUNBOOK_OPERATOR, else the name of the system's user."""
-    return os.environ.get("PGRUNBOOK_OPERATOR") or getpass.getuser()
-
-
-def new_run_id(change: str) -> str:
-    """Return a name for a run that sorts by time and never repeats."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{change}-{secrets.token_hex(2)}"
 
 
 @dataclass(slots=True)
@@ -76,21 +64,19 @@ class Run:
         self.binding = Binding(
             self.change.name, self.target, self.run_id, self.records, self.operator, budgets=self.budgets
         )
-        self.binding.note(
-            "run opened",
-            {
-                "change": self.change.name,
-                "title": self.change.title,
-                "target": self.target.where,
-                "target_kind": self.target.kind.value,
-                "operator": self.operator,
-                "server": f"PostgreSQL {self.facts.version}",
-                "cluster": self.facts.cluster,
-                "version": library_version(),
-                "stall_budget_ms": self.budgets.stall_ms,
-                "scripts": {script.label: script.sha256 for script in _scripts(self.change)},
-            },
-        )
+        with contextlib.ExitStack() as opening:
+            # A run that cannot begin leaves no session.
+            opening.callback(self.close)
+            opened = events.opened(
+                self.change,
+                self.target,
+                self.facts,
+                operator=self.operator,
+                version=library_version(),
+                stall_ms=self.budgets.stall_ms,
+            )
+            self.binding.note("run opened", opened)
+            opening.pop_all()
 
     @property
     def facts(self) -> ServerFacts:
@@ -112,11 +98,6 @@ class Run:
         """Return the ledger of the target."""
         return self.binding.ledger
 
-    @property
-    def journal(self) -> Journal:
-        """Return the run's journal on disk."""
-        return self.binding.journal
-
     def close(self) -> None:
         """End all connections; the runner lock goes with them."""
         self.binding.close()
@@ -128,13 +109,7 @@ class Run:
     def preflight(self) -> Board:
         """Return the board: what stands in the way of this change now."""
         self.board = preflight.audit(self.control, self.change)
-        self.binding.note(
-            "preflight",
-            {
-                "verdict": "GO" if self.board.go else "NO-GO",
-                "checks": [_finding_facts(finding) for finding in self.board.findings],
-            },
-        )
+        self.binding.note("preflight", events.audited(self.board))
         return self.board
 
     def preview_remedy(self, name: str) -> remedy.Preview:
@@ -175,8 +150,17 @@ class Run:
         )
         return done
 
+    def remaining(self) -> tuple[Step, ...]:
+        """Return the steps whose promise does not hold yet; reads only."""
+        found = ((step, preflight.run_check(self.control, step.verify)) for step in self.change.steps)
+        return tuple(step for step, finding in found if finding.problem or finding.total)
+
     def rehearse(self, server: Server) -> Rehearsal:
-        """Return what every file does to a clone of the target's schema on the embedded server."""
+        """Return what every file does to a clone of the target's schema on the embedded server.
+
+        The clone holds what is in place already: only the remaining steps are run on it.
+        """
+        remaining = dataclasses.replace(self.change, steps=self.remaining())
         # As it works here: in the clone "$user" would be another role.
         path = session.value(
             self.control,
@@ -184,21 +168,8 @@ class Run:
             " FROM unnest(current_schemas(false)) WITH ORDINALITY AS here (s, n)",
         )
         name = f"rehearsal_{self.change.name[:30]}_{secrets.token_hex(3)}"
-        self.rehearsal = rehearsal.rehearse(
-            self.change, self.target, server, name=name, search_path=path or ""
-        )
-        self.binding.note(
-            "rehearsed",
-            {
-                "locks": [
-                    {"file": f.file, "declared": list(f.declared), "observed": list(f.observed)}
-                    for f in self.rehearsal.files
-                ],
-                "not_restored": list(self.rehearsal.not_restored),
-                "holds": self.rehearsal.holds,
-                "server": f"PostgreSQL {self.rehearsal.server_version}",
-            },
-        )
+        self.rehearsal = rehearsal.rehearse(remaining, self.target, server, name=name, search_path=path or "")
+        self.binding.note("rehearsed", events.rehearsed(self.rehearsal))
         return self.rehearsal
 
     def require_ready(self, name: str) -> None:
@@ -247,9 +218,13 @@ class Run:
         """Undo applied steps in reverse order, down to but not including `to`; all of them without it."""
         keep = self.change.step(to).name if to else None
         self._may_go_on(ROLLBACK, "")
+        names = [one.name for one in self.change.steps]
+        # Run All must not do again, on the strength of an earlier GO, what somebody undoes now.
+        self.gates.withdraw(*names[names.index(keep) + 1 if keep else 0 :])
         with self._stopping(ROLLBACK):
             undone = rollback.roll_back(self.binding, self.change, keep=keep)
         self.outcomes.extend(undone)
+        self.gates.withdraw(ROLLBACK)
         return undone
 
     def verify(self) -> list[Finding]:
@@ -258,7 +233,7 @@ class Run:
             name for name, row in self.ledger.steps(self.change.name).items() if row.status is Status.DONE
         }
         findings = [preflight.run_check(self.control, s.verify) for s in self.change.steps if s.name in done]
-        self.binding.note("verified", {"checks": [_finding_facts(finding) for finding in findings]})
+        self.binding.note("verified", events.verified(findings))
         return findings
 
     def time_queries(self, *, after: bool) -> tuple[Timing, ...]:
@@ -268,16 +243,7 @@ class Run:
             self.timed_after = timings
         else:
             self.timed_before = timings
-        self.binding.note(
-            "timed",
-            {
-                "when": "after" if after else "before",
-                "queries": [
-                    {"name": t.name, "median_ms": round(t.median_ms, 4), "rows": t.rows, "plan": t.nodes[0]}
-                    for t in timings
-                ],
-            },
-        )
+        self.binding.note("timed", events.timed(timings, after=after))
         return timings
 
     def status(self) -> list[dict[str, Any]]:
@@ -328,19 +294,3 @@ class Run:
         if self._is_remedy(name):
             return self.change.remedy(name).sha256
         return self.change.step(name).migrate.sha256
-
-
-def _scripts(change: Change) -> list[Script]:
-    steps = [script for s in change.steps for script in (s.migrate, s.verify, *s.rollback)]
-    return [*change.preflight, *change.remedies, *steps, *change.timings]
-
-
-def _finding_facts(finding: Finding) -> dict[str, object]:
-    return {
-        "label": finding.label,
-        "title": finding.title,
-        "severity": finding.severity.value,
-        "rows": finding.total,
-        "problem": finding.problem,
-        "sample": [{key: str(value) for key, value in row.items()} for row in finding.rows[:5]],
-    }

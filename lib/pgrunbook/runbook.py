@@ -7,7 +7,6 @@ import atexit
 import contextlib
 import functools
 import os
-import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -17,22 +16,24 @@ import sqlalchemy
 from psycopg.rows import tuple_row
 
 from pgrunbook import change as changes
-from pgrunbook import kernel, places, samples, server, session, target
-from pgrunbook.errors import GateClosed, RunbookError, StepCancelled
+from pgrunbook import kernel, places, question, samples, server, session, target
+from pgrunbook.conduct import conduct
+from pgrunbook.errors import GateClosed
 from pgrunbook.gate import Policy
+from pgrunbook.news import News
 from pgrunbook.run import ROLLBACK, Run
 from pgrunbook.server import Server
-from pgrunbook.step import Budgets, Cancelled, Outcome
+from pgrunbook.step import Budgets
 from pgrunbook.target import Kind
 from pgrunbook.traffic import Traffic
-from pgrunbook.views import boards
+from pgrunbook.views import boards, costs, verdict
 from pgrunbook.views.view import View
-from pgrunbook.views.widgets import GatePanel, StepPanel
+from pgrunbook.views.widgets import StepPanel
 
 __all__ = ["Runbook"]
 
 T = TypeVar("T")
-POLL_S = 0.1
+_open: list[Runbook] = []
 
 
 class Runbook:
@@ -65,6 +66,8 @@ class Runbook:
         """
         chosen = changes.load(change, root=changes.root_from(os.environ))
         embedded = functools.cache(lambda: server.start(places.embedded_major()))
+        # Run All a second time opens a second one: the first must not keep the runner lock from it.
+        _close_all()
         if os.environ.get("PGRUNBOOK_TARGET", "").strip():
             bound = target.from_environment(os.environ)
         else:
@@ -81,7 +84,7 @@ class Runbook:
             run_id=os.environ.get("PGRUNBOOK_RUN", ""),
         )
         runbook = cls(run, embedded)
-        atexit.register(runbook.close)
+        _open.append(runbook)
         return runbook
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> object:
@@ -122,18 +125,18 @@ class Runbook:
     def time_before(self) -> View:
         """Return the cost of the change's queries before it."""
         timed = self.run.time_queries(after=False)
-        return self._shown("Queries before", boards.timings(timed, (), self.run.change))
+        return self._shown("Queries before", costs.timings(timed, (), self.run.change))
 
     def time_after(self) -> View:
         """Return the cost of the change's queries before and after it."""
         timed = self.run.time_queries(after=True)
         return self._shown(
-            "Queries before and after", boards.timings(self.run.timed_before, timed, self.run.change)
+            "Queries before and after", costs.timings(self.run.timed_before, timed, self.run.change)
         )
 
     def lock_waits(self) -> View:
         """Return who waited for whom while the steps ran."""
-        return self._shown("Lock waits", boards.locks(self.run.outcomes, self.run.budgets.stall_ms))
+        return self._shown("Lock waits", costs.locks(self.run.outcomes, self.run.budgets.stall_ms))
 
     def read(self, query: str) -> pd.DataFrame:
         """Return what a SELECT finds in the target, read-only, as a table."""
@@ -148,52 +151,85 @@ class Runbook:
     async def gate(self, name: str) -> View:
         """Ask the operator for GO on a step, a remedy or "rollback"; where nobody is there, the policy decides.
 
-        Raises GateClosed when the answer is no, PreflightFailed when the board does not say GO. For the
-        rollback a no is an ordinary answer: the change stays.
+        A step that is done already and a remedy that finds nothing need no answer. Raises GateClosed when the
+        answer is no, PreflightFailed when the board does not say GO. For the rollback a no is an ordinary
+        answer: the change stays.
         """
-        attended = kernel.attended() and self.run.policy is not Policy.REHEARSAL
+        if why := await asyncio.to_thread(question.settled, self.run, name):
+            return self._shown(f"Gate {name}", View(f"gate {name} ... not asked: {why}"))
         try:
-            if not attended:
-                return self._shown(f"Gate {name}", boards.decision(self.run.decide_by_policy(name)))
-            return self._shown(f"Gate {name}", await self._ask(name))
-        except GateClosed:
-            if name == ROLLBACK:
-                return View("gate rollback: closed, the change stays")
-            raise
+            if kernel.attended() and self.run.policy is not Policy.REHEARSAL:
+                made = await question.ask(self.run, name)
+            else:
+                made = [self.run.decide_by_policy(name)]
+        except GateClosed as closed:
+            if name != ROLLBACK:
+                raise
+            return self._shown(
+                "Gate rollback", View(f"gate rollback ... closed, the change stays: {closed.reason}")
+            )
+        return self._shown(f"Gate {name}", boards.decision(made))
 
     async def rehearse(self) -> View:
         """Run the whole change on a clone of the target's schema and show the locks it took."""
-        done = await self._in_thread(lambda: self.run.rehearse(self._embedded()))
+        done = await self._live(
+            "rehearsal on a clone", lambda: self.run.rehearse(self._embedded()), stoppable=False
+        )
         return self._shown("Rehearsal", boards.rehearsal(done))
 
     async def remedy(self, name: str) -> View:
-        """Run a remedy whose gate is open, batch by batch."""
-        return self._shown(
-            f"Remedy {name}", boards.repaired(await self._in_thread(lambda: self.run.apply_remedy(name)))
-        )
+        """Run a remedy whose gate is open, batch by batch; run the cell again to go on after a stop."""
+        try:
+            done = await self._live(f"remedy {name}", lambda: self.run.apply_remedy(name))
+        except GateClosed:
+            if not (why := question.settled(self.run, name)):
+                raise
+            return self._shown(f"Remedy {name}", View(f"remedy {name} ... {why}"))
+        return self._shown(f"Remedy {name}", boards.repaired(done))
 
     async def undo(self, name: str) -> View:
-        """Give back what a remedy replaced."""
-        return self._shown(
-            f"Remedy {name}, undone", boards.undone(await self._in_thread(lambda: self.run.undo_remedy(name)))
-        )
+        """Give back what a remedy replaced; its gate has to be open."""
+        done = await self._live(f"undo of remedy {name}", lambda: self.run.undo_remedy(name))
+        return self._shown(f"Remedy {name}, undone", boards.undone(done))
 
     async def apply(self, step: str) -> View:
         """Apply one step whose gate is open; run the cell again to resume after anything."""
         chosen = self.run.change.step(step)
-        done = await self._live(
-            f"{chosen.number} {chosen.migrate.header.title}", lambda: [self.run.apply(step)]
-        )
-        return self._shown(chosen.name, boards.outcomes(done, self.run.change))
+        title = chosen.migrate.header.title
+        try:
+            with self._traffic():
+                done = await self._live(f"{chosen.number} {title}", lambda: self.run.apply(step))
+        except GateClosed:
+            if not (why := await asyncio.to_thread(question.settled, self.run, step)):
+                raise
+            return self._shown(chosen.name, View(verdict.step_line(chosen.number, title, why)))
+        return self._shown(chosen.name, boards.outcomes([done], self.run.change))
 
     async def roll_back(self, to: str | None = None) -> View:
-        """Undo steps down to but not including `to`, where the gate "rollback" is open; else say that it is not."""
+        """Undo steps down to but not including `to`, where the gate "rollback" is open; else say that it is not.
+
+        What is undone needs a new GO before it can be applied again.
+        """
         try:
             self.run.gates.require(ROLLBACK, "")
         except GateClosed:
             return self._shown("Roll back", View("nothing rolled back: the gate is closed, the change stays"))
-        done = await self._live("roll back", lambda: self.run.roll_back(to))
+        with self._traffic():
+            done = await self._live("rollback", lambda: self.run.roll_back(to))
         return self._shown("Roll back", boards.outcomes(done, self.run.change))
+
+    async def forward_again(self) -> View:
+        """Apply again what a rehearsal has rolled back; a live target stays as the operator left it."""
+        missing = [row["step"] for row in self.run.status() if row["status"] != "done"]
+        if self.run.policy is not Policy.REHEARSAL or not missing:
+            stays = "the change stays" if not missing else "what was rolled back stays so"
+            return self._shown("Forward again", View(f"nothing to apply again: {stays}"))
+        done = []
+        with self._traffic():
+            for step in missing:
+                self.run.decide_by_policy(step)
+                done.append(await self._live(step, functools.partial(self.run.apply, step)))
+        return self._shown("Forward again", boards.outcomes(done, self.run.change))
 
     def record(self) -> View:
         """Write the HTML record of this run; where it lies is shown to whoever is there."""
@@ -224,44 +260,24 @@ class Runbook:
         self.shown.append((heading, view))
         return view
 
-    async def _ask(self, name: str) -> View:
-        self.run.require_ready(name)
-        panel = GatePanel(name, f"{self.run.change.name} on {self.run.target.where}: may {name} run?")
+    async def _live(self, name: str, work: Callable[[], T], *, stoppable: bool = True) -> T:
+        """Return what work gives, done in a thread, with a panel and a Cancel button where somebody watches."""
+        news = News()
+        self.run.binding.on_wait, self.run.binding.on_sample = news.waits, news.sampled
+        if not kernel.attended():
+            return await conduct(name, work, cancel=self.run.cancel)
+        panel = StepPanel(name, stoppable=stoppable)
         panel.show()
         try:
-            while not panel.answer.given:
-                await asyncio.sleep(POLL_S)
+            return await conduct(
+                name,
+                work,
+                cancel=self.run.cancel,
+                wanted=lambda: panel.cancelled,
+                frame=lambda: panel.update(news.seconds, news.lines),
+            )
         finally:
             panel.close()
-        answer = panel.answer
-        made = self.run.decide(
-            name,
-            go=answer.go,
-            who=self.run.operator,
-            reason=answer.reason or "no reason given",
-            how="typed in the notebook",
-        )
-        if not made.go:
-            raise GateClosed(step=made.step, reason=f"{made.who} said NO-GO ({made.reason})")
-        return boards.decision(made)
-
-    async def _live(self, name: str, work: Callable[[], list[Outcome]]) -> list[Outcome]:
-        """Do the work in a thread, with the sample traffic in a rehearsal and a panel where somebody watches."""
-        panel = StepPanel(name) if kernel.attended() else None
-        began = time.perf_counter()
-        lines: list[str] = []
-        binding = self.run.binding
-        binding.on_wait = lambda blockers, _attempt: lines.__setitem__(
-            slice(None), [f"waits: {one}" for one in blockers[:5]]
-        )
-        if panel:
-            panel.show()
-        try:
-            with self._traffic():
-                return await self._in_thread(work, lambda: _frame(panel, began, lines, self.run.cancel))
-        finally:
-            if panel:
-                panel.close()
 
     def _reader(self) -> psycopg.Connection[Any]:
         # SQLAlchemy asks for plain tuples and begins its own transactions.
@@ -277,30 +293,8 @@ class Runbook:
             return contextlib.nullcontext()
         return Traffic(files, lambda: session.connect(self.run.target, purpose="traffic"))
 
-    async def _in_thread(self, work: Callable[[], T], frame: Callable[[], None] = lambda: None) -> T:
-        """Await work in a thread; the notebook's stop button cancels it on the server and waits for its clean end."""
-        task = asyncio.ensure_future(asyncio.to_thread(work))
-        try:
-            while not task.done():
-                frame()
-                await asyncio.wait({task}, timeout=POLL_S)
-        except asyncio.CancelledError:
-            self.run.cancel()
-            await asyncio.wait({task})
-            with contextlib.suppress(Cancelled, RunbookError):
-                task.result()
-            raise StepCancelled(
-                step="the call", left="the server was asked to stop, and did; see runbook.status()"
-            ) from None
-        try:
-            return task.result()
-        except Cancelled:
-            raise StepCancelled(step="the step", left="nothing was left behind") from None
 
-
-def _frame(panel: StepPanel | None, began: float, lines: list[str], cancel: Callable[[], None]) -> None:
-    if panel is None:
-        return
-    panel.update(time.perf_counter() - began, lines)
-    if panel.cancelled:
-        cancel()
+@atexit.register
+def _close_all() -> None:
+    while _open:
+        _open.pop().close()

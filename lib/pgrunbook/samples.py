@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterable
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from pgrunbook import server as embedded
 from pgrunbook import session
@@ -42,7 +43,7 @@ def make(server: Server, change: Change, *, planted: Iterable[str] | None = None
 
 def remove(server: Server, target: Target) -> None:
     """Drop a rehearsal database."""
-    embedded.drop_database(server, psycopg.conninfo.conninfo_to_dict(target.conninfo)["dbname"])
+    embedded.drop_database(server, str(conninfo_to_dict(target.conninfo)["dbname"]))
 
 
 def sweep(server: Server) -> list[str]:

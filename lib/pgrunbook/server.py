@@ -53,8 +53,9 @@ class Server:
         return self.folder / "data"
 
     def conninfo_for(self, database: str) -> str:
-        """Return a database's connection string; no PGHOST, PGPORT, PGUSER or PGDATABASE changes it."""
-        return make_conninfo(host=str(self.data), port=SETTINGS["port"], user="postgres", dbname=database)
+        """Return a database's connection string; no PGHOST, PGHOSTADDR, PGPORT, PGUSER or PGDATABASE changes it."""
+        place = {"host": str(self.data), "hostaddr": "", "port": SETTINGS["port"]}
+        return make_conninfo(**place, user="postgres", dbname=database)
 
 
 # The locks that say that this process uses a server. The kernel lets go of those of a killed process, so

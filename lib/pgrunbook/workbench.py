@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ from pgrunbook import change as changes
 from pgrunbook import places, server
 from pgrunbook.errors import FAILED, REFUSED
 from pgrunbook.headless import EmbeddedServer, Progress, say
-from pgrunbook.run import new_run_id
+from pgrunbook.identity import new_run_id
 
 __all__ = ["lab", "new", "rehearse", "test"]
 
@@ -24,14 +25,18 @@ def rehearse(given: argparse.Namespace) -> int:
     from pgrunbook.record import from_journal, write_executed
 
     began = time.perf_counter()
-    changes.load(given.change, root=changes.root_from(os.environ))
+    root = changes.root_from(os.environ)
+    changes.load(given.change, root=root)
     path = notebook.path_of(given.change, within=places.notebooks())
     run_id = new_run_id(given.change)
     progress = Progress(given.json)
     progress.line("starting the embedded PostgreSQL")
     running = server.start(places.embedded_major())
     environment = {
-        **os.environ,
+        # Nothing that leads to another server.
+        **{name: value for name, value in os.environ.items() if not re.match("PG(?!RUNBOOK_)", name)},
+        # The kernel works in another folder.
+        "PGRUNBOOK_CHANGES": str(root),
         "PGRUNBOOK_TARGET": "",
         "PGRUNBOOK_RUN": run_id,
         "PGRUNBOOK_RECORDS": str(places.records()),
@@ -94,7 +99,12 @@ def lab(arguments: Sequence[str]) -> int:
         ]
         if hasattr(os, "geteuid") and os.geteuid() == 0:
             command.append("--allow-root")
-        process = subprocess.Popen(command, env={**os.environ, "JUPYTER_PREFER_ENV_PATH": "1"})
+        # Its kernels work in another folder.
+        paths = {
+            "PGRUNBOOK_CHANGES": str(changes.root_from(os.environ)),
+            "PGRUNBOOK_RECORDS": str(places.records()),
+        }
+        process = subprocess.Popen(command, env={**os.environ, **paths, "JUPYTER_PREFER_ENV_PATH": "1"})
         while True:
             try:
                 return process.wait()

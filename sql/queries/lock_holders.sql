@@ -22,12 +22,15 @@ SELECT l.pid AS pid,
   FROM pg_locks AS l
   JOIN wanted AS w ON w.relation = l.relation AND w.mode = l.mode
   LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
-  LEFT JOIN pg_prepared_xacts AS p ON l.pid IS NULL AND l.virtualtransaction = '-1/' || p.transaction::text
+  -- A prepared transaction keeps the virtual number that it had in its session; only the real one names it.
+  LEFT JOIN pg_locks AS x ON l.pid IS NULL AND x.pid IS NULL AND x.locktype = 'transactionid'
+                         AND x.granted AND x.virtualtransaction = l.virtualtransaction
+  LEFT JOIN pg_prepared_xacts AS p ON p.transaction = x.transactionid
  WHERE l.granted
    AND l.locktype = 'relation'
    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-   AND l.pid IS DISTINCT FROM %(ours)s
-   AND l.pid IS DISTINCT FROM pg_backend_pid()
+   AND coalesce(l.pid <> %(ours)s, true)
+   AND coalesce(l.pid <> pg_backend_pid(), true)
  GROUP BY l.pid, l.virtualtransaction, a.application_name, a.usename, p.owner, a.backend_type, p.gid, a.state, l.relation,
           a.xact_start, p.prepared, a.query
  ORDER BY age_ms DESC NULLS FIRST, pid, relation;

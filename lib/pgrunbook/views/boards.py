@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from html import escape
 
 from pgrunbook.change import Change, Script
-from pgrunbook.explain import Timing, misses
 from pgrunbook.gate import Decision
+from pgrunbook.ledger import Status
 from pgrunbook.preflight import Board, Finding
 from pgrunbook.rehearsal import Rehearsal
 from pgrunbook.remedy import Applied, Preview, Undone
 from pgrunbook.session import ServerFacts
 from pgrunbook.step import Outcome
-from pgrunbook.target import Target
-from pgrunbook.views import charts, lock_waits, table, verdict
+from pgrunbook.target import Kind, Target
+from pgrunbook.views import table, verdict
 from pgrunbook.views.units import counted
 from pgrunbook.views.view import View
 
@@ -23,14 +22,12 @@ __all__ = [
     "audit",
     "binding",
     "decision",
-    "locks",
     "outcomes",
     "preview",
     "rehearsal",
     "repaired",
     "script",
     "status",
-    "timings",
     "undone",
     "verification",
 ]
@@ -40,19 +37,19 @@ NOTHING = "-"
 
 
 def binding(change: Change, target: Target, facts: ServerFacts, run_id: str, operator: str) -> View:
-    """Return where a run is bound to; version, cluster and names vary and stand in the facts."""
-    kind = "rehearsal" if target.kind.value == "rehearsal" else "LIVE"
-    return View(
-        f"{change.name} bound to {target.where}, a primary ({kind})",
-        facts={
-            "run": run_id,
-            "operator": operator,
-            "server": f"PostgreSQL {facts.version}",
-            "database": facts.database,
-            "role": facts.user,
-            "cluster": facts.cluster,
-        },
-    )
+    """Return where a run is bound to; version, cluster and names vary: only a live notebook shows them."""
+    live = target.kind is Kind.LIVE
+    known = {
+        "target": target.where,
+        "server": f"PostgreSQL {facts.version}",
+        "database": facts.database,
+        "role": facts.user,
+        "operator": operator,
+        "cluster": facts.cluster,
+        "run": run_id,
+    }
+    line = f"{change.name} bound to {target.where}, a primary ({'LIVE' if live else 'rehearsal'})"
+    return View(line, html=table.to_html([known], caption=line) if live else None, facts=known)
 
 
 def audit(board: Board) -> View:
@@ -74,7 +71,7 @@ def audit(board: Board) -> View:
             "title": f.title,
             "verdict": _word(f),
             "rows": f.total,
-            "effect": f.effect if f.total else "",
+            "effect": f.effect if f.total else NOTHING,
         }
         for f in own
     ]
@@ -115,7 +112,8 @@ def _rows(finding: Finding) -> str:
 def preview(found: Preview) -> View:
     """Return a remedy's first batch as a before/after table."""
     proof = "undo gives every row back" if found.undo_proved else "UNDO DOES NOT GIVE EVERY ROW BACK"
-    line = f"{verdict.remedy_line(found.remedy, len(found.repairs), previewed=True)} of {found.table} in its first batch; {proof}"
+    line = verdict.remedy_line(found.remedy, len(found.repairs), previewed=True)
+    line += f" of {found.table} in its first batch; {proof}" if found.repairs else ""
     rows = [
         {
             **{f"key {name}": value for name, value in repair.key.items()},
@@ -166,6 +164,8 @@ def rehearsal(done: Rehearsal) -> View:
         else f"the way back leaves {counted(len(done.not_restored), 'difference')}"
     )
     line = f"{done.change} rehearsed on a clone: {counted(len(done.files), 'file')}, {locks_word}; {back}"
+    if not done.files:
+        line = f"{done.change}: nothing left to rehearse, every step is in place"
     rows = [
         {
             "file": file.file,
@@ -181,12 +181,16 @@ def rehearsal(done: Rehearsal) -> View:
     return View(line, html=html, facts={"server": f"PostgreSQL {done.server_version}"})
 
 
-def decision(made: Decision) -> View:
-    """Return a gate's decision; who and why stand in the facts."""
-    approver = "the rehearsal" if made.how == "rehearsal" else made.who
+def decision(made: Sequence[Decision]) -> View:
+    """Return a gate's decisions, one a person; a rehearsal's are the same each time, a person's reason is not."""
+    last = made[-1]
+    if last.how == "rehearsal":
+        line = verdict.gate_line(last.step, opened=last.go, approver="the rehearsal")
+    else:
+        said = ", ".join(f"{one.who} ({one.reason})" for one in made)
+        line = verdict.gate_line(last.step, opened=last.go, approver=said)
     return View(
-        verdict.gate_line(made.step, opened=made.go, approver=approver, why="" if made.go else made.reason),
-        facts={"who": made.who, "reason": made.reason, "how": made.how},
+        line, facts={"decisions": [{"who": one.who, "reason": one.reason, "how": one.how} for one in made]}
     )
 
 
@@ -194,7 +198,11 @@ def outcomes(done: Sequence[Outcome], change: Change) -> View:
     """Return one line a step; times and waits stand in the facts."""
     if not done:
         return View("nothing to do")
-    facts = done[0].facts if len(done) == 1 else {f"{n}. {one.step}": _short(one) for n, one in enumerate(done, 1)}
+    facts = (
+        done[0].facts
+        if len(done) == 1
+        else {f"{n}. {one.step}": _short(one) for n, one in enumerate(done, 1)}
+    )
     return View("\n".join(_line(one, change) for one in done), facts=facts)
 
 
@@ -207,6 +215,8 @@ def _line(done: Outcome, change: Change) -> str:
     step = change.step(done.step)
     ran = done.note in ("apply", "rollback")
     word = done.status.value if ran else done.note
+    if ran and done.status is Status.ROLLING_BACK:
+        word = "partly rolled back"
     return verdict.step_line(
         step.number,
         step.migrate.header.title,
@@ -227,7 +237,8 @@ def status(rows: Sequence[dict[str, object]], change: str) -> View:
 def verification(findings: Sequence[Finding]) -> View:
     """Return whether each applied step's promise holds now."""
     broken = [finding for finding in findings if finding.total or finding.problem]
-    line = f"{counted(len(findings), 'step')} verified, {'all promises hold' if not broken else f'{len(broken)} BROKEN'}"
+    said = f"{len(broken)} BROKEN" if broken else "all promises hold"
+    line = f"{counted(len(findings), 'step')} verified, {said}"
     rows = [
         {"step": f.name, "verdict": "broken" if f in broken else "ok", "found": f.problem or f.total}
         for f in findings
@@ -237,60 +248,3 @@ def verification(findings: Sequence[Finding]) -> View:
         table.to_html(f.rows, f.columns, caption=f.title, total=f.total) for f in broken if f.rows
     )
     return View(line, html=html)
-
-
-def timings(before: Sequence[Timing], after: Sequence[Timing], change: Change) -> View:
-    """Return the queries' cost before and after, as a picture; the verdict says whether they hold."""
-    expected = {one.name: one.header.expect for one in change.timings}
-    missed = [
-        f"{timing.name}: {miss}" for timing in after for miss in misses(timing, expected.get(timing.name))
-    ]
-    if not after:
-        line = f"{counted(len(before), 'query', 'queries')} timed before the change"
-    elif missed:
-        line = (
-            f"{counted(len(after), 'query', 'queries')} timed, {counted(len(missed), 'expectation')} missed"
-        )
-    else:
-        line = f"{counted(len(after), 'query', 'queries')} timed, every expectation holds"
-    picture = charts.timings(before, after)
-    facts = {
-        "before": [_figures(timing) for timing in before],
-        "after": [_figures(timing) for timing in after],
-        "missed": missed,
-        "picture": picture.alt,
-    }
-    return View(line, png=picture.png, svg=picture.svg, facts=facts)
-
-
-def _figures(timing: Timing) -> dict[str, object]:
-    return {
-        "query": timing.name,
-        "median ms": round(timing.median_ms, 4),
-        "rows": timing.rows,
-        "plan": " > ".join(timing.nodes),
-        "buffers hit": timing.shared_hit,
-        "buffers read": timing.shared_read,
-    }
-
-
-def locks(done: Sequence[Outcome], stall_budget_ms: int) -> View:
-    """Return all lock waits of the steps of this run as one timeline, steps one after the other."""
-    waits, held, offset, samples = [], [], 0.0, 0
-    for one in done:
-        length = one.observation.seconds * 1000
-        waits.extend(replace(wait, at_ms=wait.at_ms + offset) for wait in one.observation.waits)
-        if one.held_ms:
-            held.append((offset + length - one.held_ms, offset + length, one.step.split("_")[0]))
-        offset += length
-        samples += one.observation.samples
-    worst = max((one.observation.worst_stall_ms for one in done), default=0.0)
-    line = f"lock waits of {counted(len(done), 'step')}: {verdict.stall_line(worst, stall_budget_ms)}"
-    picture = lock_waits.lock_waits(waits, stall_budget_ms=stall_budget_ms, held=held, samples=samples)
-    facts = {
-        "worst stall ms": round(worst, 1),
-        "budget ms": stall_budget_ms,
-        "samples": samples,
-        "picture": picture.alt,
-    }
-    return View(line, png=picture.png, svg=picture.svg, facts=facts)

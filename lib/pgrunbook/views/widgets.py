@@ -1,20 +1,35 @@
-"""Live panels of the notebook: a gate's question, a step's progress; their buttons only set flags."""
+"""Live panels of the notebook: a gate's question, a call's progress; their buttons only set flags."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
 import ipywidgets
-from IPython.display import display
+from IPython.display import clear_output, display
 
+from pgrunbook.views.text import shorten, visible
 from pgrunbook.views.units import duration
 
-__all__ = ["Answer", "GatePanel", "StepPanel"]
+__all__ = ["Answer", "GatePanel", "Question", "StepPanel"]
 
-WORD = "APPLY"
+_LONGEST = 400  # characters of one line
+_LONG_S = 1.0
+_WAITING, _WORKING = "#d97706", "#2563eb"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a gate asks: `about` says line by line what would run; typing `word` arms GO."""
+
+    title: str
+    about: Mapping[str, str]
+    no_go: str
+    word: str = "APPLY"
+    who: str = ""
+    """The name to approve under; without one the panel asks for it."""
 
 
 @dataclass(slots=True)
@@ -23,78 +38,145 @@ class Answer:
 
     given: bool = False
     go: bool = False
+    who: str = ""
     reason: str = ""
 
 
 @dataclass(slots=True)
 class GatePanel:
-    """A question that a typed word arms; `answer` changes when a button is pressed.
+    """A question under the cell; `answer` changes when a button is pressed.
 
     The callbacks run while the cell awaits, so they set flags and nothing else.
     """
 
-    name: str
-    question: str
+    question: Question
     answer: Answer = field(default_factory=Answer)
-    _box: Any = None
+    word: Any = None
+    name: Any = None
+    reason: Any = None
+    go: Any = None
+    no_go: Any = None
+    box: Any = None
 
     def show(self) -> None:
         """Put the panel under the cell."""
-        word = ipywidgets.Text(placeholder=f"type {WORD} to arm GO", layout={"width": "14em"})
-        reason = ipywidgets.Text(placeholder="reason, kept in the record", layout={"width": "24em"})
-        go = ipywidgets.Button(description="GO", button_style="success", disabled=True)
-        no_go = ipywidgets.Button(description="NO-GO", button_style="danger")
-
-        def arm(change: Any) -> None:
-            go.disabled = change["new"].strip() != WORD
-
-        def answer(decision: bool) -> Callable[[Any], None]:
-            def pressed(_button: Any) -> None:
-                self.answer.go, self.answer.reason, self.answer.given = decision, reason.value.strip(), True
-
-            return pressed
-
-        word.observe(arm, names="value")
-        go.on_click(answer(True))
-        no_go.on_click(answer(False))
-        text = ipywidgets.HTML(f"<b>gate {escape(self.name)}</b><br>{escape(self.question)}")
-        self._box = ipywidgets.VBox([text, ipywidgets.HBox([word, reason, go, no_go])])
-        display(self._box)
+        asked = self.question
+        self.word = ipywidgets.Text(placeholder=f"type {asked.word} to arm GO", layout={"width": "16em"})
+        self.reason = ipywidgets.Text(
+            placeholder="reason or ticket, kept in the record", layout={"width": "28em"}
+        )
+        self.name = ipywidgets.Text(value=asked.who, placeholder="your name", layout={"width": "16em"})
+        self.go = ipywidgets.Button(description="GO", button_style="success", disabled=True)
+        self.no_go = ipywidgets.Button(description="NO-GO", button_style="danger")
+        self.word.observe(self._arm, names="value")
+        self.name.observe(self._arm, names="value")
+        self.go.on_click(self._answered(True))
+        self.no_go.on_click(self._answered(False))
+        note = (
+            f"Type <b>{escape(asked.word)}</b> and press GO to let it run. NO-GO: {_shown(asked.no_go)}"
+            " The notebook waits here, nothing runs meanwhile."
+        )
+        about = _html(_WAITING, asked.title, asked.about.items(), note)
+        who = [] if asked.who else [self.name]
+        self.box = ipywidgets.VBox(
+            [about, ipywidgets.HBox([self.reason, *who]), ipywidgets.HBox([self.word, self.go, self.no_go])]
+        )
+        display(self.box)
+        # Run All leaves the notebook at its last cell: bring the question before the eye.
+        self.word.focus()
 
     def close(self) -> None:
-        """Take the panel away; the decision stays as text."""
-        if self._box is not None:
-            self._box.close()
+        """Take the panel away as soon as the decision is shown in its place."""
+        _close(self.box)
+
+    def _arm(self, _change: Any) -> None:
+        typed = self.word.value.strip() == self.question.word
+        self.go.disabled = not (typed and self.name.value.strip())
+
+    def _answered(self, go: bool) -> Callable[[Any], None]:
+        def pressed(_button: Any) -> None:
+            given = self.answer
+            if given.given or (go and self.go.disabled):
+                return
+            given.go, given.reason, given.who = go, self.reason.value.strip(), self.name.value.strip()
+            given.given = True
+
+        return pressed
 
 
 @dataclass(slots=True)
 class StepPanel:
-    """Progress of a running step and a Cancel button; `cancelled` changes when it is pressed."""
+    """Progress of a call and a Cancel button; `cancelled` changes when it is pressed."""
 
-    name: str
+    title: str
+    stoppable: bool = True
     cancelled: bool = False
-    _box: Any = None
-    _text: Any = None
+    text: Any = None
+    cancel: Any = None
+    box: Any = None
+    _seen: bool = False
 
     def show(self) -> None:
         """Put the panel under the cell."""
-        self._text = ipywidgets.HTML(f"<b>{escape(self.name)}</b> starts")
-        cancel = ipywidgets.Button(description="Cancel", button_style="warning")
+        self.text = _html(_WORKING, self.title, [("running", "starting")])
+        self.cancel = ipywidgets.Button(description="Cancel", button_style="warning")
+        self.cancel.on_click(self._pressed)
+        self.box = ipywidgets.VBox([self.text, self.cancel] if self.stoppable else [self.text])
+        display(self.box)
 
-        def pressed(_button: Any) -> None:
-            self.cancelled = True
-
-        cancel.on_click(pressed)
-        self._box = ipywidgets.HBox([cancel, self._text])
-        display(self._box)
-
-    def update(self, seconds: float, lines: list[str]) -> None:
+    def update(self, seconds: float, lines: Sequence[tuple[str, str]] = ()) -> None:
         """Show how long it has run and what it is doing; the lines may come from the database."""
-        if self._text is not None:
-            shown = "".join(f"<br>{escape(line)}" for line in lines)
-            self._text.value = f"<b>{escape(self.name)}</b> for {duration(seconds * 1000)}{shown}"
+        if self.text is None:
+            return
+        if seconds >= _LONG_S and not self._seen:
+            self._seen = True
+            self.cancel.focus()
+        running = f"for {duration(int(seconds) * 1000)}"
+        colour = _WAITING if lines or self.cancelled else _WORKING
+        if self.cancelled:
+            running += ", cancelling: the server was asked to stop"
+            self.cancel.disabled = True
+        self.text.value = _markup(colour, self.title, [("running", running), *lines])
 
     def close(self) -> None:
-        """Take the panel away; the outcome stays as text."""
-        if self._box is not None:
-            self._box.close()
+        """Take the panel away as soon as the outcome is shown in its place."""
+        _close(self.box)
+
+    def _pressed(self, _button: Any) -> None:
+        self.cancelled = True
+
+
+def _html(colour: str, title: str, rows: Any, note: str = "") -> Any:
+    return ipywidgets.HTML(_markup(colour, title, rows, note))
+
+
+def _markup(colour: str, title: str, rows: Any, note: str = "") -> str:
+    """Return a panel's text; names and values may come from the database, the note is our own markup."""
+    cells = "".join(
+        f'<tr><td style="padding:0 1em 0 0;vertical-align:top;opacity:.7;white-space:nowrap">{_shown(name)}</td>'
+        f'<td style="padding:0">{_shown(value)}</td></tr>'
+        for name, value in rows
+    )
+    after = f'<div style="margin-top:.4em">{note}</div>' if note else ""
+    return (
+        f'<div style="border-left:4px solid {colour};padding:.2em 0 .2em .8em;line-height:1.5">'
+        f'<b>{_shown(title)}</b><table style="border-collapse:collapse;margin:.3em 0 0">{cells}</table>{after}</div>'
+    )
+
+
+def _shown(text: str) -> str:
+    return escape(visible(shorten(text, _LONGEST)))
+
+
+def _close(box: Any) -> None:
+    if box is None:
+        return
+    # What comes next takes the panel's place, so that the saved notebook holds one output and no widget.
+    clear_output(wait=True)
+    for one in _family(box):
+        one.close()
+
+
+def _family(widget: Any) -> list[Any]:
+    inner = [found for child in getattr(widget, "children", ()) for found in _family(child)]
+    return [*inner, widget]

@@ -1,0 +1,79 @@
+"""What a change cost: its queries before and after, and who waited for whom, as views."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pgrunbook.change import Change
+from pgrunbook.explain import Timing, misses
+from pgrunbook.observers.locks import Wait
+from pgrunbook.step import Outcome
+from pgrunbook.views import verdict
+from pgrunbook.views.units import counted
+from pgrunbook.views.view import View
+
+__all__ = ["locks", "timings"]
+
+
+def timings(before: Sequence[Timing], after: Sequence[Timing], change: Change) -> View:
+    """Return the queries' cost before and after, as a picture; the verdict says whether they hold."""
+    expected = {one.name: one.header.expect for one in change.timings}
+    missed = [
+        f"{timing.name}: {miss}" for timing in after for miss in misses(timing, expected.get(timing.name))
+    ]
+    if not after:
+        line = f"{counted(len(before), 'query', 'queries')} timed before the change"
+    elif missed:
+        line = (
+            f"{counted(len(after), 'query', 'queries')} timed, {counted(len(missed), 'expectation')} missed"
+        )
+    else:
+        line = f"{counted(len(after), 'query', 'queries')} timed, every expectation holds"
+    # What draws takes long to load: nobody should wait for it who sees no picture.
+    from pgrunbook.views import charts
+
+    picture = charts.timings(before, after)
+    facts = {
+        "before": [_figures(timing) for timing in before],
+        "after": [_figures(timing) for timing in after],
+        "missed": missed,
+        "picture": picture.alt,
+    }
+    return View(line, png=picture.png, svg=picture.svg, facts=facts)
+
+
+def _figures(timing: Timing) -> dict[str, object]:
+    return {
+        "query": timing.name,
+        "median ms": round(timing.median_ms, 4),
+        "rows": timing.rows,
+        "plan": " > ".join(timing.nodes),
+        "buffers hit": timing.shared_hit,
+        "buffers read": timing.shared_read,
+    }
+
+
+def locks(done: Sequence[Outcome], stall_budget_ms: int) -> View:
+    """Return all lock waits of the steps of this run as one timeline, steps one after the other."""
+    waits: list[Wait] = []
+    held, offset, samples = [], 0.0, 0
+    for one in done:
+        length = one.observation.seconds * 1000
+        waits.extend(replace(wait, at_ms=wait.at_ms + offset) for wait in one.observation.waits)
+        if one.held_ms:
+            held.append((offset + length - one.held_ms, offset + length, one.step.split("_")[0]))
+        offset += length
+        samples += one.observation.samples
+    worst = max((one.observation.worst_stall_ms for one in done), default=0.0)
+    line = f"lock waits of {counted(len(done), 'step')}: {verdict.stall_line(worst, stall_budget_ms)}"
+    from pgrunbook.views import lock_waits
+
+    picture = lock_waits.lock_waits(waits, stall_budget_ms=stall_budget_ms, held=held, samples=samples)
+    facts = {
+        "worst stall ms": round(worst, 1),
+        "budget ms": stall_budget_ms,
+        "samples": samples,
+        "picture": picture.alt,
+    }
+    return View(line, png=picture.png, svg=picture.svg, facts=facts)

@@ -1,0 +1,98 @@
+"""What a query costs, and what of its expectation it does not hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import throwaway
+from throwaway import TABLE, changed, write
+
+from pgrunbook import explain, session
+from pgrunbook.change import Script
+from pgrunbook.errors import CheckFailed
+from pgrunbook.explain import Timing, misses
+from pgrunbook.header import Expectation
+from pgrunbook.session import Connection
+
+TIMING = Timing(
+    "10_x", "X", (3.0, 1.0, 2.0), 5, ("Seq Scan on things", "Index Scan using i on others"), ("i",), 7, 8
+)
+
+
+@pytest.fixture
+def look(database: str) -> Iterator[Connection]:
+    with throwaway.looking(database) as conn:
+        conn.execute(TABLE)
+        yield conn
+
+
+def timing(folder: Path, sql: str) -> Script:
+    return write(folder, changed({"timing/10_lookup.sql": f"-- Look up\n\n{sql};\n"})).timings[0]
+
+
+@pytest.mark.parametrize(
+    ("expect", "found"),
+    [
+        (None, []),
+        (Expectation(), []),
+        (Expectation("i", 2.001, 5), []),
+        (Expectation(index="j"), ["expected index j, the plan uses i (Seq Scan on things)"]),
+        (Expectation(median_below_ms=2), ["expected a median below 2 ms, found 2.000 ms"]),
+        (Expectation(rows=1), ["expected 1 row, found 5"]),
+        (Expectation("j", 0.5, 50), [
+            "expected index j, the plan uses i (Seq Scan on things)",
+            "expected a median below 0.5 ms, found 2.000 ms",
+            "expected 50 rows, found 5",
+        ]),
+    ],
+)  # fmt: skip
+def test_every_expectation_that_is_missed_is_a_sentence(expect: Expectation | None, found: list[str]) -> None:
+    assert misses(TIMING, expect) == found
+
+
+def test_a_plan_without_an_index_says_so() -> None:
+    bare = Timing("10_x", "X", (1.0,), 1, ("Seq Scan on things",), (), 0, 0)
+    assert misses(bare, Expectation(index="j")) == [
+        "expected index j, the plan uses no index (Seq Scan on things)"
+    ]
+
+
+def test_a_query_is_measured_many_times_with_its_plan(look: Connection, tmp_path: Path) -> None:
+    look.execute("INSERT INTO things SELECT i, 'c' || i FROM generate_series(11, 5000) AS i; ANALYZE things")
+    script = timing(tmp_path, "SELECT code AS code FROM things WHERE id IN (1, 5, 99999) ORDER BY code")
+    measured = explain.measure(look, script)
+    assert (measured.name, measured.title, measured.rows) == ("10_lookup", "Look up", 2)
+    assert len(measured.runs_ms) == explain.RUNS
+    assert measured.indexes == ("things_pkey",)
+    assert measured.nodes[0] == "Sort"
+    assert any("using things_pkey" in node for node in measured.nodes)
+    assert 0 < measured.median_ms <= max(measured.runs_ms)
+    assert measured.shared_hit + measured.shared_read > 0
+    assert misses(measured, script.header.expect) == []
+
+
+def test_a_slow_query_is_not_repeated_longer_than_the_limit(look: Connection, tmp_path: Path) -> None:
+    measured = explain.measure(look, timing(tmp_path, "SELECT pg_sleep(0.03) AS slept"), timeout_ms=60)
+    assert 1 <= len(measured.runs_ms) <= 3
+    assert measured.median_ms >= 30
+
+
+@pytest.mark.parametrize(
+    ("sql", "reason"),
+    [
+        ("SELECT pg_sleep(60) AS slept", "canceling statement due to statement timeout"),
+        ("SELECT nothing AS x FROM things", 'column "nothing" does not exist LINE'),
+        ("SELECT nextval('counter') AS x", "cannot execute nextval() in a read-only transaction"),
+    ],
+)
+def test_a_query_that_cannot_be_measured_gives_the_reason(
+    sql: str, reason: str, look: Connection, tmp_path: Path
+) -> None:
+    look.execute("CREATE SEQUENCE counter")
+    with pytest.raises(CheckFailed) as caught:
+        explain.measure(look, timing(tmp_path, sql), timeout_ms=50)
+    assert str(caught.value).startswith(f"timing/10_lookup.sql could not be run: {reason}")
+    assert str(caught.value).endswith("\n  next: mend the query or the privilege, run again")
+    assert session.value(look, "SELECT 1") == 1

@@ -1,0 +1,251 @@
+"""The audit: what it finds, what it cannot read, and that it changes nothing."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+import throwaway
+from psycopg.conninfo import make_conninfo
+from throwaway import FILES, TABLE, changed, write
+
+from pgrunbook import preflight, queries, session
+from pgrunbook.errors import PreflightFailed
+from pgrunbook.header import Severity
+from pgrunbook.preflight import Board, Finding
+from pgrunbook.session import Connection
+
+if TYPE_CHECKING:
+    from conftest import Elsewhere
+
+Conn = psycopg.Connection[dict[str, Any]]
+
+
+@pytest.fixture
+def look(database: str) -> Iterator[Connection]:
+    with throwaway.looking(database) as conn:
+        conn.execute(TABLE)
+        yield conn
+
+
+def check(folder: Path, sql: str, *, severity: str = "stop") -> Callable[[Connection], Finding]:
+    files = changed({"preflight/10_doubled_codes.sql": f"-- A check\n-- severity: {severity}\n\n{sql};\n"})
+    script = write(folder, files).preflight[0]
+    return lambda conn: preflight.run_check(conn, script)
+
+
+def found(board: Board, name: str) -> Finding:
+    return next(finding for finding in board.findings if finding.name == name)
+
+
+@pytest.mark.parametrize(("rows", "shown"), [(0, 0), (1, 1), (49, 49), (50, 50), (51, 50), (12_345, 50)])
+def test_the_first_rows_are_shown_and_all_are_counted(
+    rows: int, shown: int, look: Connection, tmp_path: Path
+) -> None:
+    finding = check(tmp_path, f"SELECT i AS number, '%s' AS text FROM generate_series(1, {rows}) AS i")(look)
+    assert (finding.total, len(finding.rows), finding.problem) == (rows, shown, "")
+    assert finding.columns == ("number", "text")
+    assert [row["number"] for row in finding.rows] == list(range(1, shown + 1))
+    assert finding.stops == (rows > 0)
+
+
+def test_rows_of_a_warning_stop_nothing(look: Connection, tmp_path: Path) -> None:
+    finding = check(tmp_path, "SELECT 1 AS x", severity="warn")(look)
+    assert (finding.total, finding.severity, finding.stops) == (1, Severity.WARN, False)
+    board = Board("x", (finding,))
+    assert (board.go, board.failed, board.warnings) == (True, (), (finding,))
+
+
+@pytest.mark.parametrize(
+    ("sql", "problem"),
+    [
+        ("SELECT nothing AS x FROM things", 'could not be run: column "nothing" does not exist'),
+        ("SELECT 1 / (id - 1) AS x FROM things", "could not be run: division by zero"),
+        ("SELECT change_it() AS x", "could not be run: cannot execute INSERT in a read-only transaction"),
+        (
+            "SELECT nextval('counter') AS x",
+            "could not be run: cannot execute nextval() in a read-only transaction",
+        ),
+        ("SELECT complain() AS x", "could not be run: RaiseException"),
+    ],
+)
+@pytest.mark.parametrize("severity", ["stop", "warn"])
+def test_a_check_that_cannot_be_run_is_no_go_with_the_reason(
+    severity: str, sql: str, problem: str, look: Connection, tmp_path: Path
+) -> None:
+    look.execute("CREATE SEQUENCE counter")
+    look.execute(
+        "CREATE FUNCTION change_it() RETURNS int LANGUAGE sql AS 'INSERT INTO things VALUES (0) RETURNING 1'"
+    )
+    look.execute(
+        "CREATE FUNCTION complain() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION ''; END $$"
+    )
+    finding = check(tmp_path, sql, severity=severity)(look)
+    assert (finding.problem, finding.total, finding.stops) == (problem, 0, True)
+    assert session.value(look, "SELECT count(*) FROM things") == 10
+
+
+def test_a_check_that_takes_too_long_is_ended(
+    look: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preflight, "TIMEOUT_MS", 20)
+    finding = check(tmp_path, "SELECT pg_sleep(60) AS x")(look)
+    assert finding.problem == "could not be run: canceling statement due to statement timeout"
+    assert check(tmp_path, "SELECT 1 AS x")(look).total == 1
+
+
+def test_values_that_python_has_no_type_for_are_shown_as_the_server_writes_them(
+    look: Connection, tmp_path: Path
+) -> None:
+    sql = "SELECT 'infinity'::timestamptz AS a, '4713-01-01 BC'::date AS b, '1 mon'::interval AS c, 'NaN'::numeric AS d"
+    row = check(tmp_path, sql)(look).rows[0]
+    assert {name: str(value) for name, value in row.items()} == {
+        "a": "infinity", "b": "4713-01-01 BC", "c": "1 mon", "d": "NaN",
+    }  # fmt: skip
+
+
+def test_a_proof_joins_the_transaction_that_is_open(look: Connection, tmp_path: Path) -> None:
+    script = write(tmp_path).steps[0].verify
+    with look.transaction(force_rollback=True):
+        look.execute("ALTER TABLE things ADD COLUMN note text")
+        assert preflight.run_check(look, script, read_only=False).total == 0
+    assert preflight.run_check(look, script).total == 1
+
+
+def test_the_refusal_tells_what_was_found_and_what_could_not_be_read(
+    look: Connection, tmp_path: Path
+) -> None:
+    look.execute("UPDATE things SET code = 'c' || id % 3")
+    files = changed({"preflight/20_broken.sql": "-- Broken\n\nSELECT gone AS x FROM things;\n"})
+    board = preflight.audit(look, write(tmp_path, files))
+    with pytest.raises(PreflightFailed) as caught:
+        board.require_go()
+    assert str(caught.value) == (
+        f"{throwaway.NAME} is NO-GO: 2 of {len(board.findings)} checks found rows or could not be run\n"
+        "  preflight/10_doubled_codes.sql: Codes used twice (3 rows)\n"
+        '  preflight/20_broken.sql: could not be run: column "gone" does not exist\n'
+        '  next: look at the rows of these checks, then runbook.remedy("10_doubled_codes")'
+        " or repair them by hand, and run preflight again; nothing was changed"
+    )
+
+
+def test_a_missing_table_is_said_once_and_its_checks_are_left_out(look: Connection, tmp_path: Path) -> None:
+    look.execute("DROP TABLE things")
+    board = preflight.audit(look, write(tmp_path))
+    assert found(board, "server: missing_tables").rows == (
+        {"missing_table": "things", "search_path": '"$user", public'},
+    )
+    assert [(f.label, f.problem) for f in board.failed[1:]] == [
+        ("preflight/10_doubled_codes.sql", "not run, because a table of the change is missing")
+    ]
+
+
+def test_a_table_that_the_change_makes_need_not_be_there(look: Connection, tmp_path: Path) -> None:
+    files = {
+        **throwaway.step("CREATE TABLE fresh (id int); ALTER TABLE things RENAME TO renamed;", lock="none"),
+        **throwaway.step(
+            "ALTER TABLE fresh ADD note text;", name="002_more", lock="AccessExclusive on fresh"
+        ),
+        **throwaway.step(
+            "ALTER TABLE renamed ADD note text;", name="003_more", lock="AccessExclusive on renamed"
+        ),
+    }
+    chosen = write(tmp_path, files)
+    assert chosen.tables == ()
+    assert preflight.audit(look, chosen).go
+
+
+def test_the_servers_checks_are_quiet_on_a_quiet_server(look: Connection, tmp_path: Path) -> None:
+    board = preflight.audit(look, write(tmp_path))
+    assert [(f.label, f.total, f.problem) for f in board.findings if f.total or f.problem] == []
+    labels = [finding.label for finding in board.findings]
+    assert labels[:-1] == [f"server: {name.removeprefix('health_')}" for name in queries.names("health_")]
+
+
+def test_prepared_transactions_are_a_warning(look: Connection, tmp_path: Path) -> None:
+    look.execute("BEGIN; INSERT INTO things VALUES (11); PREPARE TRANSACTION 'half <b>done</b>'")
+    board = preflight.audit(look, write(tmp_path))
+    look.execute("ROLLBACK PREPARED 'half <b>done</b>'")
+    finding = found(board, "server: prepared_transactions")
+    assert (finding.total, board.go) == (1, True)
+    assert finding.rows[0]["gid"] == "half <b>done</b>"
+    assert finding.rows[0]["owner"] == "postgres"
+
+
+def test_old_transactions_are_a_warning(
+    look: Connection, tmp_path: Path, elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = queries.get("health_old_transactions").replace("interval '1 minute'", "interval '0'")
+    assert "interval '0'" in text
+    monkeypatch.setattr(queries, "get", lambda name, *_: text)
+    monkeypatch.setattr(queries, "names", lambda _prefix: ("health_old_transactions",))
+    elsewhere.begin_and_hold("SELECT 'x\"; DROP TABLE y' AS hostile")
+    finding = preflight.audit(look, write(tmp_path)).findings[0]
+    assert [row["pid"] for row in finding.rows] == [elsewhere.pid]
+    assert finding.rows[0]["last_query"] == "SELECT 'x\"; DROP TABLE y' AS hostile"
+    assert not finding.stops
+
+
+def test_invalid_indexes_are_a_warning(look: Connection, tmp_path: Path) -> None:
+    look.execute('CREATE INDEX "half; built" ON things (code)')
+    look.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = '\"half; built\"'::regclass")
+    finding = found(preflight.audit(look, write(tmp_path)), "server: invalid_indexes")
+    assert finding.rows == ({"index": '"half; built"', "on_table": "things", "takes_writes": True},)
+    assert not finding.stops
+
+
+def test_slots_that_nobody_reads_are_a_warning(look: Connection, tmp_path: Path) -> None:
+    name = f"slot_{uuid.uuid4().hex[:8]}"
+    look.execute("SELECT pg_create_physical_replication_slot(%s, true)", (name,))
+    try:
+        finding = found(preflight.audit(look, write(tmp_path)), "server: replication_slots")
+    finally:
+        look.execute("SELECT pg_drop_replication_slot(%s)", (name,))
+    assert [row["slot"] for row in finding.rows] == [name]
+    assert not finding.stops
+
+
+def test_a_role_that_owns_nothing_is_told_what_it_needs(
+    look: Connection, database: str, tmp_path: Path
+) -> None:
+    chosen, name_of = write(tmp_path), look.info.dbname
+    with throwaway.role(look, "GRANT SELECT ON things TO {}") as role:
+        with throwaway.looking(make_conninfo(database, user=role)) as conn:
+            board = preflight.audit(conn, chosen)
+        assert [finding.label for finding in board.failed] == ["server: missing_privileges"]
+        assert list(board.failed[0].rows) == [
+            {
+                "object": f"database {name_of}",
+                "needs": "CREATE, for the ledger's schema pgrunbook",
+                "role": role,
+            },
+            {"object": "schema public", "needs": "CREATE", "role": role},
+            {"object": "things", "needs": "membership of its owner postgres", "role": role},
+        ]
+        hidden = found(board, "server: hidden_sessions")
+        assert (hidden.rows, hidden.stops) == (({"role": role, "needs": "pg_read_all_stats"},), False)
+        look.execute(f"GRANT CREATE ON DATABASE {name_of} TO {role}; GRANT ALL ON SCHEMA public TO {role}")
+        look.execute(f"ALTER TABLE things OWNER TO {role}; GRANT pg_read_all_stats TO {role}")
+        with throwaway.looking(make_conninfo(database, user=role)) as conn:
+            assert [f.label for f in preflight.audit(conn, chosen).findings if f.total or f.problem] == []
+        look.execute("ALTER TABLE things OWNER TO postgres")
+
+
+def test_a_role_that_may_not_read_a_table_is_no_go(look: Connection, database: str, tmp_path: Path) -> None:
+    with throwaway.role(look) as role, throwaway.looking(make_conninfo(database, user=role)) as conn:
+        board = preflight.audit(conn, write(tmp_path))
+        assert (
+            found(board, "10_doubled_codes").problem == "could not be run: permission denied for table things"
+        )
+        assert not board.go
+
+
+def test_an_audit_leaves_no_trace(look: Connection, conn: Conn, tmp_path: Path) -> None:
+    preflight.audit(look, write(tmp_path))
+    assert look.info.transaction_status.name == "IDLE"
+    assert session.value(conn, "SELECT to_regnamespace('pgrunbook')") is None
+    assert FILES

@@ -1,0 +1,397 @@
+"""Remedies: what they replace is kept to the byte, given back to the byte, and never taken from anybody else."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+import throwaway
+
+from pgrunbook import remedy, session, target
+from pgrunbook.change import Script
+from pgrunbook.errors import RemedyFailed
+from pgrunbook.ledger import Ledger
+from pgrunbook.remedy import Applied, Undone
+from pgrunbook.session import Connection
+
+if TYPE_CHECKING:
+    from conftest import Elsewhere
+
+Conn = psycopg.Connection[dict[str, Any]]
+RETURNING = "RETURNING jsonb_build_object('id', t.id) AS key, jsonb_build_object({0}) AS before, {1} AS after"
+CLEAR = (
+    "WITH batch AS (SELECT id, code FROM things WHERE code IS NOT NULL ORDER BY id LIMIT 3)\n"
+    "UPDATE things AS t SET code = NULL FROM batch WHERE t.id = batch.id AND t.code = batch.code\n"
+    "RETURNING jsonb_build_object('id', t.id) AS key, jsonb_build_object('code', batch.code) AS before,\n"
+    "    jsonb_build_object('code', t.code) AS after"
+)
+DELETE = (
+    "WITH batch AS (SELECT id FROM {0} ORDER BY id LIMIT 3)\n"
+    "DELETE FROM {0} AS t USING batch WHERE t.id = batch.id\n"
+    "RETURNING jsonb_build_object('id', t.id) AS key, to_jsonb(t) AS before, NULL::jsonb AS after"
+)
+
+
+class Hands:
+    """A remedy on a database with a ledger, and the sessions that it takes."""
+
+    def __init__(self, work: Connection, look: Connection, folder: Path) -> None:
+        self.work, self.look, self.folder = work, look, folder
+
+    def script(self, sql: str) -> Script:
+        files = throwaway.changed({"remedy/10_doubled_codes.sql": f"-- Repair\n\n{sql};\n"})
+        return throwaway.write(self.folder, files).remedies[0]
+
+    def preview(self, sql: str) -> remedy.Preview:
+        return remedy.preview(self.work, self.look, self.script(sql))
+
+    def apply(self, sql: str, **options: Any) -> Applied:
+        return remedy.apply(self.work, self.script(sql), run_id="r", change=throwaway.NAME, **options)
+
+    def undo(self, sql: str, **options: Any) -> Undone:
+        return remedy.undo(self.work, self.script(sql), change=throwaway.NAME, **options)
+
+    def hash(self, table: str = "things") -> Any:
+        text = f"SELECT md5(string_agg((t.*)::text, E'\\n' ORDER BY (t.*)::text)) FROM {table} AS t"
+        return session.value(self.look, text)
+
+
+@pytest.fixture
+def hands(database: str, tmp_path: Path) -> Iterator[Hands]:
+    bound = target.rehearsal(database)
+    with session.connect(bound, purpose="work") as work, session.connect(bound, purpose="look") as look:
+        look.execute(throwaway.TABLE)
+        ledger = Ledger(look, bound)
+        ledger.install()
+        facts = session.bind(look, bound)
+        ledger.open_run(run_id="r", change=throwaway.NAME, operator="tester", version="0", facts=facts)
+        yield Hands(work, look, tmp_path)
+
+
+def said(act: Callable[[], object]) -> str:
+    with pytest.raises(RemedyFailed) as caught:
+        act()
+    return str(caught.value)
+
+
+def test_a_remedy_goes_batch_by_batch_and_undo_gives_all_of_it_back(hands: Hands) -> None:
+    before, batches = hands.hash(), list[int]()
+    preview = hands.preview(CLEAR)
+    assert (preview.table, preview.undo_proved, hands.hash()) == ("things", True, before)
+    assert [(dict(r.key), dict(r.before), r.after) for r in preview.repairs] == [
+        ({"id": i}, {"code": f"c{i}"}, {"code": None}) for i in (1, 2, 3)
+    ]
+    assert hands.apply(CLEAR, on_batch=batches.append) == Applied("10_doubled_codes", "things", 10, 4)
+    assert batches == [3, 6, 9, 10]
+    assert session.value(hands.look, "SELECT count(*) FROM things WHERE code IS NULL") == 10
+    assert hands.apply(CLEAR) == Applied("10_doubled_codes", "things", 0, 0)
+    assert hands.undo(CLEAR) == Undone("10_doubled_codes", 10, ())
+    assert hands.hash() == before
+    assert hands.undo(CLEAR) == Undone("10_doubled_codes", 0, ())
+
+
+def test_undo_leaves_rows_that_were_changed_since_and_lists_them(hands: Hands) -> None:
+    hands.apply(CLEAR)
+    hands.look.execute("UPDATE things SET code = 'mine' WHERE id = 4; DELETE FROM things WHERE id = 7")
+    assert hands.undo(CLEAR) == Undone("10_doubled_codes", 8, ({"id": 7}, {"id": 4}))
+    assert hands.look.execute("SELECT code FROM things WHERE id IN (3, 4, 5) ORDER BY id").fetchall() == [
+        {"code": "c3"}, {"code": "mine"}, {"code": "c5"},
+    ]  # fmt: skip
+    hands.look.execute("UPDATE things SET code = NULL WHERE id = 4")
+    assert hands.undo(CLEAR) == Undone("10_doubled_codes", 1, ({"id": 7},))
+
+
+def test_a_row_that_was_repaired_twice_gets_its_first_value_back(hands: Hands) -> None:
+    before = hands.hash()
+    once = CLEAR.replace("code IS NOT NULL", "id = 5 AND code = 'c5'").replace(
+        "SET code = NULL", "SET code = 'v1'"
+    )
+    twice = once.replace("'c5'", "'v1'").replace("SET code = 'v1'", "SET code = 'v2'")
+    assert [hands.apply(once).repairs, hands.apply(twice).repairs] == [1, 1]
+    assert hands.undo(twice) == Undone("10_doubled_codes", 2, ())
+    assert hands.hash() == before
+
+
+def test_a_value_that_somebody_wrote_between_two_repairs_is_the_one_that_comes_back(hands: Hands) -> None:
+    hands.apply(CLEAR)
+    hands.look.execute("UPDATE things SET code = 'again' WHERE id = 5")
+    hands.apply(CLEAR)
+    assert hands.undo(CLEAR) == Undone("10_doubled_codes", 10, ({"id": 5},))
+    assert session.value(hands.look, "SELECT code FROM things WHERE id = 5") == "again"
+
+
+def test_undo_is_refused_where_a_constraint_forbids_the_old_value(hands: Hands) -> None:
+    hands.apply(CLEAR)
+    hands.look.execute("ALTER TABLE things ADD CONSTRAINT no_c2 CHECK (code <> 'c2')")
+    assert said(lambda: hands.undo(CLEAR)) == (
+        'remedy 10_doubled_codes: new row for relation "things" violates check constraint "no_c2"\n'
+        "  DETAIL:  Failing row contains (2, c2).\n"
+        "  next: nothing of this batch was changed; mend the cause and call it again"
+    )
+    assert session.value(hands.look, "SELECT count(*) FROM things WHERE code IS NULL") == 10
+    hands.look.execute("ALTER TABLE things DROP CONSTRAINT no_c2")
+    assert hands.undo(CLEAR).restored == 10
+
+
+VALUES = r"""
+CREATE TYPE mood AS ENUM ('sad', 'ok');
+CREATE TYPE pair AS (a int, b text);
+CREATE TABLE values (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    n numeric, f8 float8, f4 float4, big bigint, flag boolean, c char(7), v varchar(9), doc jsonb, plain json,
+    tags text[], grid int[], raw bytea, at timestamptz, local timestamp, day date, span interval, u uuid, addr inet,
+    r int4range, m mood, p pair, x xml, spot point, bits bit(3),
+    doubled numeric GENERATED ALWAYS AS (n * 2) STORED
+);
+INSERT INTO values (
+    n, f8, f4, big, flag, c, v, doc, plain, tags, grid, raw, at, local, day, span, u, addr, r, m, p, x, spot, bits
+) VALUES
+    (1234567890123456789.12345678901234567890, 0.1, 1e-40, 9223372036854775807, true, 'ab', e'\t\n',
+     '{"a": 1.10, "b": [null]}', '{"a":1,"b":2.50}', '{a,"b c",NULL,"q\"uote"}', '{{1,2},{3,4}}', '\x00ff',
+     '2025-06-25 02:14:00.123456+02', '0044-03-15 12:00 BC', 'infinity', '1 mon -2 days 03:04:05.5',
+     'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', '::1/64', '[1,5)', 'ok', '(1,"x y")', '<a>1</a>', '(1.5,2)', '101'),
+    ('NaN', 'NaN', '-Infinity', -1, NULL, '', '', '[]', 'null', '{}', '{}', '', 'infinity', '-infinity', '-infinity',
+     '0', NULL, NULL, 'empty', NULL, NULL, NULL, NULL, NULL),
+    ('Infinity', 1e308, 3.4e38, 0, false, '%s {0}', '''";--', '"\u00e9\ud83d\ude00"', '[]', '{"<b>"}', NULL,
+     '\x27', 'epoch', NULL, NULL, NULL, NULL, NULL, NULL, 'sad', '(,)', NULL, '(NaN,Infinity)', NULL);
+"""
+COLUMNS = "n f8 f4 big flag c v doc tags grid raw at local day span u addr r m p x spot bits"
+
+
+def test_values_of_every_type_come_back_to_the_byte(hands: Hands) -> None:
+    hands.look.execute(VALUES if has_xml(hands.look) else VALUES.replace("x xml", "x text"))
+    columns = COLUMNS.split()
+    before = hands.hash("values")
+    pairs = ", ".join(f"'{name}', batch.{name}" for name in columns)
+    after = ", ".join(f"'{name}', t.{name}" for name in columns)
+    clear = (
+        "WITH batch AS (SELECT * FROM values WHERE v IS NOT NULL ORDER BY id LIMIT 2)\n"
+        f"UPDATE values AS t SET {', '.join(f'{name} = NULL' for name in columns)} FROM batch WHERE t.id = batch.id\n"
+        + RETURNING.format(pairs, f"jsonb_build_object({after})")
+    )
+    assert hands.preview(clear).undo_proved
+    assert hands.apply(clear).repairs == 3
+    assert hands.undo(clear) == Undone("10_doubled_codes", 3, ())
+    assert hands.hash("values") == before
+
+
+def has_xml(conn: Connection) -> bool:
+    try:
+        conn.execute("SELECT '<a/>'::xml")
+    except psycopg.errors.FeatureNotSupported:
+        return False
+    return True
+
+
+def test_deleted_rows_come_back_to_the_byte_with_identity_and_generated_columns(hands: Hands) -> None:
+    text = VALUES if has_xml(hands.look) else VALUES.replace("x xml", "x text")
+    # A json text is kept without its blanks, and its null as NULL: jsonb is what a remedy returns.
+    hands.look.execute(text + "UPDATE values SET plain = NULL")
+    before = hands.hash("values")
+    delete = DELETE.format("values")
+    assert hands.preview(delete).undo_proved
+    assert hands.apply(delete) == Applied("10_doubled_codes", "values", 3, 1)
+    assert session.value(hands.look, "SELECT count(*) FROM values") == 0
+    assert hands.undo(delete) == Undone("10_doubled_codes", 3, ())
+    assert hands.hash("values") == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"), [("json", '{"b": 1,   "a": 2, "a": 3}'), ("jsonb", "null"), ("float8", "-0")]
+)
+def test_a_value_that_jsonb_cannot_keep_is_not_proved(kind: str, value: str, hands: Hands) -> None:
+    hands.look.execute(
+        f"CREATE TABLE docs (id int PRIMARY KEY, doc {kind}); INSERT INTO docs VALUES (1, '{value}')"
+    )
+    clear = "UPDATE docs AS t SET doc = NULL FROM docs AS o WHERE t.id = o.id AND o.doc IS NOT NULL\n"
+    clear += RETURNING.format("'doc', o.doc", "jsonb_build_object('doc', t.doc)")
+    assert hands.preview(clear).undo_proved is False
+
+
+def test_deleted_rows_that_somebody_wrote_again_are_left_alone(hands: Hands) -> None:
+    delete = DELETE.format("things")
+    assert hands.apply(delete).repairs == 10
+    hands.look.execute("INSERT INTO things VALUES (2, 'new')")
+    assert hands.undo(delete) == Undone("10_doubled_codes", 9, ({"id": 2},))
+    assert session.value(hands.look, "SELECT code FROM things WHERE id = 2") == "new"
+
+
+def test_a_delete_that_would_take_other_rows_along_is_refused(hands: Hands) -> None:
+    hands.look.execute("CREATE TABLE parts (of int REFERENCES things ON DELETE CASCADE)")
+    for act in (hands.preview, hands.apply):
+        assert said(lambda act=act: act(DELETE.format("things"))) == (  # type: ignore[misc]
+            "remedy 10_doubled_codes: a foreign key would change parts with the rows that it deletes\n"
+            "  next: repair these tables first, by their own remedy; quarantine keeps rows of one table"
+        )
+
+
+def test_composite_keys_and_hostile_names_find_their_rows(hands: Hands) -> None:
+    hands.look.execute(
+        'CREATE TABLE "x""; DROP TABLE y %s {0}" ("a b%d" int, "é""" text, "t" text, "<script>" text,'
+        ' PRIMARY KEY ("a b%d", "é"""));'
+        'INSERT INTO "x""; DROP TABLE y %s {0}"'
+        " SELECT i % 3, 'k' || i, 'same', '<b>' || i FROM generate_series(1, 6) AS i"
+    )
+    table = '"x""; DROP TABLE y %s {0}"'
+    before = hands.hash(table)
+    clear = (
+        f'WITH batch AS (SELECT * FROM {table} WHERE t IS NOT NULL ORDER BY "é""" LIMIT 4)\n'
+        f"UPDATE {table} AS t SET t = NULL, \"<script>\" = '' FROM batch\n"
+        'WHERE t."a b%d" = batch."a b%d" AND t."é""" = batch."é"""\n'
+        'RETURNING jsonb_build_object(\'a b%d\', t."a b%d", \'é"\', t."é""") AS key,\n'
+        "    jsonb_build_object('t', batch.t, '<script>', batch.\"<script>\") AS before,\n"
+        "    jsonb_build_object('t', t.t, '<script>', t.\"<script>\") AS after"
+    )
+    assert hands.preview(clear).undo_proved
+    assert hands.apply(clear) == Applied("10_doubled_codes", 'x"; DROP TABLE y %s {0}', 6, 2)
+    assert hands.undo(clear).restored == 6
+    assert hands.hash(table) == before
+
+
+def test_keys_and_values_in_quarantine_are_data_and_nothing_else(hands: Hands) -> None:
+    hostile = [
+        'x"; DROP TABLE y',
+        "<script>alert(1)</script>",
+        "'; --",
+        "📚 é",
+        "two\nlines",
+        "\\",
+        "%s{0}$1",
+        "",
+    ]
+    hands.look.execute("CREATE TABLE names (id text PRIMARY KEY, code text)")
+    for value in hostile:
+        hands.look.execute("INSERT INTO names VALUES (%s, %s)", (value, value))
+    clear = CLEAR.replace("things", "names").replace("t.code = batch.code", "true")
+    before = hands.hash("names")
+    assert {r.key["id"] for r in hands.preview(clear).repairs} <= set(hostile)
+    assert hands.apply(clear).repairs == len(hostile)
+    hands.look.execute("UPDATE names SET code = '<img onerror=x>' WHERE id = '📚 é'")
+    assert hands.undo(clear) == Undone("10_doubled_codes", len(hostile) - 1, ({"id": "📚 é"},))
+    hands.look.execute("UPDATE names SET code = '📚 é' WHERE id = '📚 é'")
+    assert hands.hash("names") == before
+
+
+def test_a_remedy_that_never_ends_is_refused_and_its_last_batch_rolled_back(hands: Hands) -> None:
+    again = CLEAR.replace("SET code = NULL", "SET code = t.code || '!'")
+    assert said(lambda: hands.apply(again)) == (
+        "remedy 10_doubled_codes: it repairs the same row twice and would never end\n"
+        "  next: let it find only rows that still need repair; the last batch was rolled back"
+    )
+    assert session.value(hands.look, "SELECT count(*) FROM things WHERE code LIKE '%!'") == 3
+    assert session.value(hands.look, "SELECT count(*) FROM pgrunbook.quarantine") == 3
+    assert hands.undo(again).restored == 3
+
+
+@pytest.mark.parametrize(
+    ("key", "before", "after", "found"),
+    [
+        ("'[1]'", "'{}'", "'{}'", "it returns [1] as key, which names no column"),
+        ("'{}'", """'{"code": "a"}'""", "'{}'", "it returns {} as key, which names no column"),
+        ("NULL", """'{"code": "a"}'""", "'{}'", "it returns NULL as key, which names no column"),
+        ("""'{"id": null}'""", """'{"code": "a"}'""", """'{"code": 1}'""",
+         'it returns the key {"id": null}, and NULL finds no row'),
+        ("""'{"id": 1}'""", "'{}'", "'{}'", "it returns {} as before, which names no column"),
+        ("""'{"id": 1}'""", """'{"code": "a"}'""", """'{"id": 1}'""",
+         'it returns {"code": "a"} as before and {"id": 1} as after: different columns'),
+    ],
+)  # fmt: skip
+def test_a_remedy_whose_rows_make_no_undo_changes_nothing(
+    key: str, before: str, after: str, found: str, hands: Hands
+) -> None:
+    rows = hands.hash()
+    sql = f"UPDATE things SET code = NULL WHERE id = 1 AND code IS NOT NULL RETURNING {key}::jsonb AS key,"
+    for act in (hands.preview, hands.apply):
+        assert said(lambda act=act: act(f"{sql} {before}::jsonb AS before, {after}::jsonb AS after")) == (  # type: ignore[misc]
+            f"remedy 10_doubled_codes: {found}\n"
+            "  next: return objects such as jsonb_build_object('id', t.id) AS key; nothing was changed"
+        )
+    assert hands.hash() == rows
+
+
+def test_a_key_that_finds_several_rows_gives_nothing_back(hands: Hands) -> None:
+    hands.look.execute("UPDATE things SET code = 'same'; ALTER TABLE things ADD COLUMN grp int DEFAULT 1")
+    loose = (
+        CLEAR.replace("LIMIT 3", "LIMIT 1")
+        .replace("'id', t.id", "'grp', t.grp")
+        .replace("id, code", "id, code, grp")
+    )
+    loose = loose.replace("code IS NOT NULL", "id = 1 AND code IS NOT NULL")
+    assert hands.preview(loose).undo_proved is False
+    assert hands.apply(loose).repairs == 1
+    before = hands.hash()
+    assert hands.undo(loose) == Undone("10_doubled_codes", 0, ({"grp": 1},))
+    assert hands.hash() == before
+
+
+def test_a_server_that_refuses_is_quoted(hands: Hands) -> None:
+    hands.look.execute("ALTER TABLE things ALTER code SET NOT NULL")
+    for act in (hands.preview, hands.apply):
+        assert said(lambda act=act: act(CLEAR)) == (  # type: ignore[misc]
+            'remedy 10_doubled_codes: null value in column "code" of relation "things" violates not-null constraint\n'
+            "  DETAIL:  Failing row contains (1, null).\n"
+            "  next: nothing of this batch was changed; mend the cause and call it again"
+        )
+
+
+def test_stopped_in_the_middle_the_next_call_goes_on(hands: Hands) -> None:
+    class Stop(Exception):
+        pass
+
+    before, seen = hands.hash(), list[int]()
+
+    def checkpoint() -> None:
+        if seen:
+            raise Stop
+
+    with pytest.raises(Stop):
+        hands.apply(CLEAR, on_batch=seen.append, checkpoint=checkpoint)
+    assert session.value(hands.look, "SELECT count(*) FROM things WHERE code IS NULL") == 3
+    seen.clear()
+    assert hands.apply(CLEAR).repairs == 7
+    assert hands.undo(CLEAR).restored == 10
+    assert hands.hash() == before
+
+
+def test_somebody_elses_row_is_waited_for_without_holding_others_up(
+    hands: Hands, elsewhere: Elsewhere, eventually: Callable[..., Any], database: str
+) -> None:
+    elsewhere.begin_and_hold("UPDATE things SET code = 'theirs' WHERE id = 2")
+    with ThreadPoolExecutor(1) as pool:
+        applied = pool.submit(hands.apply, CLEAR)
+        waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'transactionid'"
+        eventually(lambda: session.value(hands.look, waits))
+        # The first row of that batch was repaired before the wait: its writer is let through all the same.
+        hands.look.execute("SET lock_timeout = '2s'; UPDATE things SET code = code WHERE id = 1")
+        elsewhere.release()
+        assert applied.result(20).repairs == 10
+    kept = hands.look.execute("SELECT before FROM pgrunbook.quarantine WHERE key = '{\"id\": 2}'").fetchall()
+    assert kept == [{"before": {"code": "theirs"}}]
+
+
+def test_a_row_that_nobody_lets_go_is_a_failure_in_the_end(
+    hands: Hands, elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remedy, "PAUSE_S", 0.001)
+    monkeypatch.setattr(remedy, "ATTEMPTS", 3)
+    elsewhere.begin_and_hold("UPDATE things SET code = 'theirs' WHERE id = 2")
+    assert said(lambda: hands.apply(CLEAR)).splitlines()[0] == (
+        "remedy 10_doubled_codes: canceling statement due to lock timeout"
+    )
+    assert session.value(hands.look, "SELECT count(*) FROM pgrunbook.quarantine") == 0
+
+
+def test_many_rows_are_given_back_in_time(hands: Hands) -> None:
+    hands.look.execute("INSERT INTO things SELECT i, 'c' || i FROM generate_series(11, 5000) AS i")
+    before = hands.hash()
+    clear = CLEAR.replace("LIMIT 3", "LIMIT 1000")
+    assert hands.apply(clear) == Applied("10_doubled_codes", "things", 5000, 5)
+    seen = threading.Event()
+    assert hands.undo(clear, checkpoint=seen.set).restored == 5000
+    assert seen.is_set()
+    assert hands.hash() == before
