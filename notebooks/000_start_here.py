@@ -25,7 +25,7 @@
 # %% [markdown]
 # ## What is here
 #
-# Every change in `sql/changes`, read and checked as a whole. You should see one row a change. An error here names the file and line to mend.
+# Every change in `sql/changes`, read and checked as a whole. You should see one row a change. An error here names the file and line to mend; nothing was run.
 
 # %%
 from pgrunbook import start
@@ -35,7 +35,7 @@ start.changes_here()
 # %% [markdown]
 # ## Where would it run?
 #
-# The target comes from `PGRUNBOOK_TARGET` (a connection string, or `service=NAME`). Without it every notebook is a rehearsal on the embedded server, with sample data, and nothing of yours is touched.
+# The target comes from `PGRUNBOOK_TARGET` (a connection string, or `service=NAME`). Without it every notebook is a rehearsal on the embedded server, with sample data, and nothing of yours is touched. It is read when JupyterLab starts: to change it, stop JupyterLab, set it, start again.
 
 # %%
 start.where()
@@ -51,7 +51,7 @@ start.state()
 # %% [markdown]
 # ## How a notebook works
 #
-# - **Run All is safe.** Each step checks its gate, its audit and the step before it in the library; a closed gate ends Run All with one sentence.
+# - **Run All is safe.** Each step checks its gate, its audit and the step before it in the library. In a live notebook it waits at each gate, and a NO-GO ends it with one sentence: that step changes nothing.
+# - **Nothing happened?** Where Run All ended early, a red box above says why and what to do next.
 # - **Stop works.** The stop button and Cancel end in a clean state. Run the same cell again to resume.
-# - **The ledger is the record, the notebook is a view of it.** Close the tab, lose the connection, restart the kernel: the next run knows the truth.
-# - **NO-GO means nothing was changed.**
+# - **The ledger is the record, the notebook is a view of it.** Close the tab, lose the connection, restart the kernel: the next run knows the truth. If the buttons of a gate are gone after a reload, press stop and then Run All: steps that are done are not asked again.

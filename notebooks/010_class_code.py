@@ -25,7 +25,7 @@
 # %% [markdown]
 # ## Operation note
 #
-# For the operator: ticket, window, who is on call, anything unusual. This text becomes part of the record.
+# For the operator: write ticket, window, who is on call and anything unusual here, and save. It stays with this notebook; the reasons that you give at the gates go into the record.
 
 # %% [markdown]
 # ## Parameters
@@ -40,7 +40,7 @@ approvals = 1  # people who have to approve each step
 # %% [markdown]
 # ## Bind
 #
-# Where are we, and as whom? You should see the change, the target and `REHEARSAL` or `LIVE`; role, server and version are in the record. If the place is not the one you meant, stop here: nothing was touched.
+# Where are we, and as whom? You should see the change, the target, and `(rehearsal)` or `(LIVE)`; for a live target also server, role and cluster. If the place is not the one you meant, stop here: nothing was touched.
 
 # %%
 from pgrunbook import Runbook
@@ -51,7 +51,7 @@ runbook
 # %% [markdown]
 # ## Preflight
 #
-# What stands in the way? Each check is a query whose rows are the problem. In a rehearsal you should see **NO-GO**: duplicates and blanks were planted. In a live window GO is better news.
+# What stands in the way? Each check is a query whose rows are the problem, and the tables below show them. In a rehearsal you should see **NO-GO**: duplicates and blanks were planted. In a live window you want **GO**. If it says NO-GO there: two of the checks have a remedy below; what the others find has to be repaired by hand first.
 #
 # *Corrected:* the specification counted blank codes as duplicates and told you to stop; blanks have a check of their own here, and NULLs are only counted.
 
@@ -61,7 +61,7 @@ runbook.preflight()
 # %% [markdown]
 # ## Remedy
 #
-# A remedy repairs what a check found, in batches, and keeps every old value in quarantine (`pgrunbook.quarantine`). Skip this part when the board says GO.
+# A remedy repairs what a check found, in batches, and keeps every old value in quarantine (`pgrunbook.quarantine`). Where its check found nothing, its gate is not asked, and these cells say `nothing to repair`.
 #
 # ### Duplicates
 #
@@ -71,13 +71,13 @@ runbook.preflight()
 runbook.preview("10_duplicate_codes")
 
 # %% [markdown]
-# Approve it.
+# Its gate. You should see `open`. In a live window type `APPLY` and press GO; NO-GO ends Run All here, and no row is changed.
 
 # %%
 await runbook.gate("10_duplicate_codes")
 
 # %% [markdown]
-# You should see how many rows were repaired. It can be stopped at any time, and run again.
+# You should see how many rows were repaired. Stop it at any time: whole batches stay repaired, and running the cell again does the rest.
 
 # %%
 await runbook.remedy("10_duplicate_codes")
@@ -93,7 +93,7 @@ await runbook.remedy("10_duplicate_codes")
 runbook.preview("20_blank_codes")
 
 # %% [markdown]
-# Approve it.
+# Its gate. You should see `open`. In a live window type `APPLY` and press GO; NO-GO ends Run All here, and no row is changed.
 
 # %%
 await runbook.gate("20_blank_codes")
@@ -107,7 +107,7 @@ await runbook.remedy("20_blank_codes")
 # %% [markdown]
 # ### Audit again
 #
-# Now you should see **GO**. While it says NO-GO no gate of a step opens, whatever cell you run.
+# Now you should see **GO**. While it says NO-GO no gate of a step opens, whatever cell you run: repair what the tables show, and run this cell again.
 
 # %%
 runbook.preflight()
@@ -115,7 +115,7 @@ runbook.preflight()
 # %% [markdown]
 # ## Rehearse
 #
-# Every file runs on a clone of this schema, forwards and backwards, on the embedded server; the locks that each one really takes stand beside those that its header declares. You should see `every lock as declared` and `the way back restores the catalog`. If not, do not go on: the change does something that its author did not know.
+# Every file runs on a clone of this schema, forwards and backwards, on the embedded server; your database is only read. The locks that each file really takes stand beside those that its header declares. You should see `every lock as declared` and `the way back restores the catalog`. If not, do not go on: the change does something that its author did not know.
 
 # %%
 await runbook.rehearse()
@@ -123,7 +123,7 @@ await runbook.rehearse()
 # %% [markdown]
 # ## Before: what lookups cost
 #
-# The query that the application runs most, 25 times. You should see one dot per run; the picture is drawn again after the change.
+# The query that the application runs most, 25 times. You should see its median and range in milliseconds, and how PostgreSQL finds the row; the picture is drawn again after the change.
 
 # %%
 runbook.time_before()
@@ -141,13 +141,13 @@ runbook.time_before()
 runbook.sql("001")
 
 # %% [markdown]
-# The gate. You should see `GO`; in a live window you type a word to arm the button. A closed gate ends Run All here, and nothing was changed.
+# The gate. You should see `open`. In a live window a panel says what would run: type `APPLY` and press GO. NO-GO ends Run All here, and this step changes nothing.
 
 # %%
 await runbook.gate("001")
 
 # %% [markdown]
-# Apply. You should see `done, nobody stalled`. If you see a failure instead, it says what was left behind (nothing, as a rule) and what to do; then run this cell again.
+# Apply. You should see `done, nobody stalled`. While somebody is in the way, the panel says who; nobody waits behind us, and Cancel ends it cleanly. A failure says what was left behind (nothing, as a rule) and what to do; then run this cell again.
 
 # %%
 await runbook.apply("001")
@@ -163,13 +163,13 @@ await runbook.apply("001")
 runbook.sql("001a")
 
 # %% [markdown]
-# The gate. You should see `GO`; in a live window you type a word to arm the button. A closed gate ends Run All here, and nothing was changed.
+# The gate. You should see `open`. In a live window a panel says what would run: type `APPLY` and press GO. NO-GO ends Run All here, and this step changes nothing.
 
 # %%
 await runbook.gate("001a")
 
 # %% [markdown]
-# Apply. You should see `done, nobody stalled`. If you see a failure instead, it says what was left behind (nothing, as a rule) and what to do; then run this cell again.
+# Apply. You should see `done, nobody stalled`. While somebody is in the way, the panel says who; nobody waits behind us, and Cancel ends it cleanly. A failure says what was left behind (nothing, as a rule) and what to do; then run this cell again.
 
 # %%
 await runbook.apply("001a")
@@ -185,13 +185,13 @@ await runbook.apply("001a")
 runbook.sql("001b")
 
 # %% [markdown]
-# The gate. You should see `GO`; in a live window you type a word to arm the button. A closed gate ends Run All here, and nothing was changed.
+# The gate. You should see `open`. In a live window a panel says what would run: type `APPLY` and press GO. NO-GO ends Run All here, and this step changes nothing.
 
 # %%
 await runbook.gate("001b")
 
 # %% [markdown]
-# Apply. You should see `done, nobody stalled`. If you see a failure instead, it says what was left behind (nothing, as a rule) and what to do; then run this cell again.
+# Apply. You should see `done, nobody stalled`. While somebody is in the way, the panel says who; nobody waits behind us, and Cancel ends it cleanly. A failure says what was left behind (nothing, as a rule) and what to do; then run this cell again.
 
 # %%
 await runbook.apply("001b")
@@ -209,13 +209,13 @@ await runbook.apply("001b")
 runbook.sql("002")
 
 # %% [markdown]
-# The gate. You should see `GO`; in a live window you type a word to arm the button. A closed gate ends Run All here, and nothing was changed.
+# The gate. You should see `open`. In a live window a panel says what would run: type `APPLY` and press GO. NO-GO ends Run All here, and this step changes nothing.
 
 # %%
 await runbook.gate("002")
 
 # %% [markdown]
-# Apply. You should see `done, nobody stalled`. If you see a failure instead, it says what was left behind (nothing, as a rule) and what to do; then run this cell again.
+# Apply. You should see `done, nobody stalled`. While somebody is in the way, the panel says who; nobody waits behind us, and Cancel ends it cleanly. A failure says what was left behind (nothing, as a rule) and what to do; then run this cell again.
 
 # %%
 await runbook.apply("002")
@@ -233,13 +233,13 @@ await runbook.apply("002")
 runbook.sql("003")
 
 # %% [markdown]
-# The gate. You should see `GO`; in a live window you type a word to arm the button. A closed gate ends Run All here, and nothing was changed.
+# The gate. You should see `open`. In a live window a panel says what would run: type `APPLY` and press GO. NO-GO ends Run All here, and this step changes nothing.
 
 # %%
 await runbook.gate("003")
 
 # %% [markdown]
-# Apply. You should see `done, nobody stalled`. If you see a failure instead, it says what was left behind (nothing, as a rule) and what to do; then run this cell again.
+# Apply. You should see `done, nobody stalled`. While somebody is in the way, the panel says who; nobody waits behind us, and Cancel ends it cleanly. A failure says what was left behind (nothing, as a rule) and what to do; then run this cell again.
 
 # %%
 await runbook.apply("003")
@@ -255,13 +255,13 @@ await runbook.apply("003")
 runbook.sql("004")
 
 # %% [markdown]
-# The gate. You should see `GO`; in a live window you type a word to arm the button. A closed gate ends Run All here, and nothing was changed.
+# The gate. You should see `open`. In a live window a panel says what would run: type `APPLY` and press GO. NO-GO ends Run All here, and this step changes nothing.
 
 # %%
 await runbook.gate("004")
 
 # %% [markdown]
-# Apply. You should see `done, nobody stalled`. If you see a failure instead, it says what was left behind (nothing, as a rule) and what to do; then run this cell again.
+# Apply. You should see `done, nobody stalled`. While somebody is in the way, the panel says who; nobody waits behind us, and Cancel ends it cleanly. A failure says what was left behind (nothing, as a rule) and what to do; then run this cell again.
 
 # %%
 await runbook.apply("004")
@@ -269,7 +269,7 @@ await runbook.apply("004")
 # %% [markdown]
 # ## Verify
 #
-# Each step's promise, asked again. You should see `all promises hold`. A broken promise names the rows.
+# Each step's promise, asked again. You should see `all promises hold`. A broken promise shows the rows that break it: roll back to the step before it, or ask the change's author, before you close the window.
 #
 # *Corrected:* the specification looked in `pg_indexes`, which lists an invalid index like any other and has no column `indisvalid` (42703).
 
@@ -277,7 +277,7 @@ await runbook.apply("004")
 runbook.verify()
 
 # %% [markdown]
-# Any SELECT can be asked beside it, read-only. You should see real classes whose codes only look like test data.
+# Any SELECT can be asked beside it, read-only. In the sample data you should see two real classes whose codes only look like test data.
 #
 # *Corrected:* the specification tested with rows that it then deleted with `LIKE 'TEST%'`, which deletes these classes too, and reset the sequence to 1000, which issues existing numbers again. The verify files write nothing.
 
@@ -287,13 +287,13 @@ runbook.read("SELECT class_id, class_code, client_id, class_type FROM classes WH
 # %% [markdown]
 # ## What it cost
 #
-# The same query before and after. You should see `every expectation holds`.
+# The same query before and after. You should see `every expectation holds`. If one is missed, the change stands and is correct, but lookups cost more than promised: look at the plan in the picture.
 
 # %%
 runbook.time_after()
 
 # %% [markdown]
-# Who waited for whom while the steps ran, sampled every 50 ms from `pg_locks`. You should see that nobody waited for us longer than the budget.
+# Who waited for whom while the steps ran, sampled every 50 ms from `pg_locks`. You should see `nobody stalled`: nobody waited for us longer than the budget.
 
 # %%
 runbook.lock_waits()
@@ -301,33 +301,27 @@ runbook.lock_waits()
 # %% [markdown]
 # ## Roll back
 #
-# Only if you must. In a live window this gate asks too, and NO-GO means that the change stays. A rehearsal goes back to 002 and then forward again, to show that both ways work: the constraint goes, the unique index stays, and codes are never unprotected.
+# Only if you must. In a live window this gate asks too: NO-GO keeps the change and goes on to the record; `ROLL BACK` and GO undo the steps after 002. The constraint goes, the unique index stays, and codes are never unprotected. To go back further, answer NO-GO, change `to` in the next cell (without it everything is undone), and run this cell and the next again.
+#
+# A rehearsal goes back and then forward again, to show that both ways work.
 
 # %%
 await runbook.gate("rollback")
 
 # %% [markdown]
-# You should see 004 and both parts of 003 undone, or that the change stays.
+# You should see 004 and both parts of 003 rolled back, or that the change stays.
 
 # %%
 await runbook.roll_back(to="002")
 
 # %% [markdown]
-# Forward again, through the gates again: a rollback takes every GO back. After a live run that kept the change you should see `already done`.
+# A rehearsal applies 003 and 004 again. A live database stays as you left it: to apply again what you rolled back, go to that step's gate; its GO was taken back.
 
 # %%
-await runbook.gate("003")
-await runbook.apply("003")
+await runbook.forward_again()
 
 # %% [markdown]
-# And the last step.
-
-# %%
-await runbook.gate("004")
-await runbook.apply("004")
-
-# %% [markdown]
-# You should see every step `done`.
+# You should see every step `done`, or what you rolled back as `rolled back`.
 
 # %%
 runbook.status()
@@ -335,7 +329,7 @@ runbook.status()
 # %% [markdown]
 # ## Record
 #
-# One HTML file: what was found, decided, done and proved, with the hash chain of the ledger. It needs no network and no notebook to be read.
+# One HTML file: what was found, decided, done and proved, with the hash chain of the ledger. It needs no network and no notebook to be read. If Run All ended early, run this cell all the same: the record says how far it went. `pgrunbook record 010_class_code` writes it again from the ledger.
 
 # %%
 runbook.record()

@@ -18,7 +18,7 @@
 # %% [markdown]
 # ## Operation note
 #
-# For the operator: ticket, window, who is on call, anything unusual. This text becomes part of the record.
+# For the operator: write ticket, window, who is on call and anything unusual here, and save. It stays with this notebook; the reasons that you give at the gates go into the record.
 
 # %% [markdown]
 # ## Parameters
@@ -33,7 +33,7 @@ approvals = 1  # people who have to approve each step
 # %% [markdown]
 # ## Bind
 #
-# Where are we, and as whom? If the place is not the one you meant, stop here: nothing was touched.
+# Where are we, and as whom? You should see the change, the target, and `(rehearsal)` or `(LIVE)`. If the place is not the one you meant, stop here: nothing was touched.
 
 # %%
 from pgrunbook import Runbook
@@ -44,7 +44,7 @@ runbook
 # %% [markdown]
 # ## Preflight
 #
-# What stands in the way? In a rehearsal you should see **NO-GO**: the obstacles were planted.
+# What stands in the way? In a rehearsal you should see **NO-GO**: the obstacles were planted. In a live window you want **GO**.
 
 # %%
 runbook.preflight()
@@ -52,13 +52,13 @@ runbook.preflight()
 # %% [markdown]
 # ## Remedy
 #
-# Each remedy is previewed, approved and run; old values go to quarantine.
+# Each remedy is previewed, approved and run; old values go to quarantine. Where its check found nothing, its gate is not asked, and these cells say `nothing to repair`.
 
 # %%
 runbook.preview("10_missing_labels")
 
 # %% [markdown]
-# Approve it.
+# Its gate. You should see `open`. In a live window type `APPLY` and press GO; NO-GO ends Run All here, and no row is changed.
 
 # %%
 await runbook.gate("10_missing_labels")
@@ -70,7 +70,7 @@ await runbook.gate("10_missing_labels")
 await runbook.remedy("10_missing_labels")
 
 # %% [markdown]
-# Audit again. Now you should see **GO**.
+# Audit again. Now you should see **GO**. While it says NO-GO no gate of a step opens.
 
 # %%
 runbook.preflight()
@@ -86,7 +86,7 @@ await runbook.rehearse()
 # %% [markdown]
 # ## Before: what queries cost
 #
-# You should see one dot per run.
+# You should see the median and the range of each query.
 
 # %%
 runbook.time_before()
@@ -102,13 +102,13 @@ runbook.time_before()
 runbook.sql("001")
 
 # %% [markdown]
-# The gate. You should see `GO`; in a live window you type a word to arm the button. A closed gate ends Run All here, and nothing was changed.
+# The gate. You should see `open`. In a live window a panel says what would run: type `APPLY` and press GO. NO-GO ends Run All here, and this step changes nothing.
 
 # %%
 await runbook.gate("001")
 
 # %% [markdown]
-# Apply. You should see `done, nobody stalled`. If you see a failure instead, it says what was left behind (nothing, as a rule) and what to do; then run this cell again.
+# Apply. You should see `done, nobody stalled`. While somebody is in the way, the panel says who; nobody waits behind us, and Cancel ends it cleanly. A failure says what was left behind (nothing, as a rule) and what to do; then run this cell again.
 
 # %%
 await runbook.apply("001")
@@ -124,13 +124,13 @@ await runbook.apply("001")
 runbook.sql("002")
 
 # %% [markdown]
-# The gate. You should see `GO`; in a live window you type a word to arm the button. A closed gate ends Run All here, and nothing was changed.
+# The gate. You should see `open`. In a live window a panel says what would run: type `APPLY` and press GO. NO-GO ends Run All here, and this step changes nothing.
 
 # %%
 await runbook.gate("002")
 
 # %% [markdown]
-# Apply. You should see `done, nobody stalled`. If you see a failure instead, it says what was left behind (nothing, as a rule) and what to do; then run this cell again.
+# Apply. You should see `done, nobody stalled`. While somebody is in the way, the panel says who; nobody waits behind us, and Cancel ends it cleanly. A failure says what was left behind (nothing, as a rule) and what to do; then run this cell again.
 
 # %%
 await runbook.apply("002")
@@ -146,13 +146,13 @@ await runbook.apply("002")
 runbook.sql("003")
 
 # %% [markdown]
-# The gate. You should see `GO`; in a live window you type a word to arm the button. A closed gate ends Run All here, and nothing was changed.
+# The gate. You should see `open`. In a live window a panel says what would run: type `APPLY` and press GO. NO-GO ends Run All here, and this step changes nothing.
 
 # %%
 await runbook.gate("003")
 
 # %% [markdown]
-# Apply. You should see `done, nobody stalled`. If you see a failure instead, it says what was left behind (nothing, as a rule) and what to do; then run this cell again.
+# Apply. You should see `done, nobody stalled`. While somebody is in the way, the panel says who; nobody waits behind us, and Cancel ends it cleanly. A failure says what was left behind (nothing, as a rule) and what to do; then run this cell again.
 
 # %%
 await runbook.apply("003")
@@ -182,7 +182,7 @@ runbook.lock_waits()
 # %% [markdown]
 # ## Roll back
 #
-# Only if you must. A rehearsal goes all the way back, and forward again.
+# Only if you must. In a live window this gate asks too: NO-GO keeps the change and goes on to the record; `ROLL BACK` and GO undo every step. A rehearsal goes all the way back, and forward again.
 
 # %%
 await runbook.gate("rollback")
@@ -194,25 +194,10 @@ await runbook.gate("rollback")
 await runbook.roll_back()
 
 # %% [markdown]
-# Step 001 forward again, through its gate again; `already done` where the change stayed.
+# A rehearsal applies every step again. A live database stays as you left it.
 
 # %%
-await runbook.gate("001")
-await runbook.apply("001")
-
-# %% [markdown]
-# Step 002 forward again, through its gate again; `already done` where the change stayed.
-
-# %%
-await runbook.gate("002")
-await runbook.apply("002")
-
-# %% [markdown]
-# Step 003 forward again, through its gate again; `already done` where the change stayed.
-
-# %%
-await runbook.gate("003")
-await runbook.apply("003")
+await runbook.forward_again()
 
 # %% [markdown]
 # ## Record

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from unittest import mock
 
 import throwaway
@@ -47,6 +47,7 @@ class Desk:
     folder: Path
     conninfo: str = ""
     more: dict[str, str] = field(default_factory=dict)
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.changes, self.records = self.folder / "changes", self.folder / "records"
@@ -86,12 +87,21 @@ class Desk:
         """Start a command in a process of its own."""
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
         command = [sys.executable, "-m", "pgrunbook", *arguments]
-        return subprocess.Popen(command, env=self.environment, text=True, **pipes)
+        self.started.append(subprocess.Popen(command, env=self.environment, text=True, **pipes))
+        return self.started[-1]
 
     def run(self, *arguments: str, **options: Any) -> Said:
         """Run a command in a process of its own to its end."""
-        with self.start(*arguments, **options) as process:
-            return ended(process)
+        return ended(self.start(*arguments, **options))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self.started:
+            # Those of a test that failed; the others have ended.
+            process.kill()
+            process.communicate()
 
     @contextlib.contextmanager
     def looking(self) -> Iterator[psycopg.Connection[dict[str, Any]]]:

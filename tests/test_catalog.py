@@ -59,7 +59,11 @@ CHANGES = [
     ("ALTER TABLE t ALTER code DROP DEFAULT", "column", "ALTER TABLE t ALTER code SET DEFAULT 'x'"),
     ("ALTER TABLE t ALTER n SET NOT NULL", "column", "ALTER TABLE t ALTER n DROP NOT NULL"),
     ("ALTER TABLE t ALTER n TYPE bigint", "column", "ALTER TABLE t ALTER n TYPE int"),
-    ('ALTER TABLE t ALTER code TYPE text COLLATE "C"', "column", 'ALTER TABLE t ALTER code TYPE text COLLATE "default"'),
+    (
+        'ALTER TABLE t ALTER code TYPE text COLLATE "C"',
+        "column",
+        'ALTER TABLE t ALTER code TYPE text COLLATE "default"',
+    ),
     ("ALTER TABLE t ALTER n SET STATISTICS 500", "column", "ALTER TABLE t ALTER n SET STATISTICS -1"),
     ("ALTER TABLE t ALTER code SET STORAGE EXTERNAL", "column", "ALTER TABLE t ALTER code SET STORAGE EXTENDED"),
     (
@@ -83,7 +87,11 @@ CHANGES = [
         "constraint",
         "ALTER TABLE t DROP CONSTRAINT positive; ALTER TABLE t ADD CONSTRAINT positive CHECK (n > 0) NOT VALID",
     ),
-    ("ALTER TABLE t RENAME CONSTRAINT positive TO pos", "constraint", "ALTER TABLE t RENAME CONSTRAINT pos TO positive"),
+    (
+        "ALTER TABLE t RENAME CONSTRAINT positive TO pos",
+        "constraint",
+        "ALTER TABLE t RENAME CONSTRAINT pos TO positive",
+    ),
     ("ALTER SEQUENCE s INCREMENT 5", "sequence", "ALTER SEQUENCE s INCREMENT 1"),
     ("ALTER SEQUENCE s MAXVALUE 99", "sequence", "ALTER SEQUENCE s NO MAXVALUE"),
     ("ALTER SEQUENCE s MINVALUE -5", "sequence", "ALTER SEQUENCE s NO MINVALUE"),
@@ -98,7 +106,11 @@ CHANGES = [
     ("DROP TRIGGER trg ON t", "trigger", "CREATE TRIGGER trg BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f()"),
     ("ALTER POLICY pol ON t USING (id > 1)", "policy", "ALTER POLICY pol ON t USING (id > 0)"),
     ("ALTER POLICY pol ON t TO helper", "policy", "ALTER POLICY pol ON t TO PUBLIC"),
-    ("ALTER POLICY pol ON t WITH CHECK (id > 1)", "policy", "DROP POLICY pol ON t; CREATE POLICY pol ON t USING (id > 0)"),
+    (
+        "ALTER POLICY pol ON t WITH CHECK (id > 1)",
+        "policy",
+        "DROP POLICY pol ON t; CREATE POLICY pol ON t USING (id > 0)",
+    ),
     ("DROP RULE r ON v", "rule", "CREATE RULE r AS ON UPDATE TO v DO ALSO NOTHING"),
     ("DROP STATISTICS st", "statistics", "CREATE STATISTICS st ON id, n FROM t"),
     (
@@ -114,7 +126,11 @@ CHANGES = [
     ("ALTER DOMAIN short ADD CONSTRAINT c CHECK (VALUE <> 'no')", "type", "ALTER DOMAIN short DROP CONSTRAINT c"),
     ("ALTER TYPE colour RENAME VALUE 'red' TO 'blue'", "type", "ALTER TYPE colour RENAME VALUE 'blue' TO 'red'"),
     ("REVOKE USAGE ON TYPE span FROM PUBLIC", "type", "GRANT USAGE ON TYPE span TO PUBLIC"),
-    ("CREATE OR REPLACE VIEW v AS SELECT id FROM t WHERE id > 0", "view", "CREATE OR REPLACE VIEW v AS SELECT id FROM t"),
+    (
+        "CREATE OR REPLACE VIEW v AS SELECT id FROM t WHERE id > 0",
+        "view",
+        "CREATE OR REPLACE VIEW v AS SELECT id FROM t",
+    ),
     ("ALTER VIEW v SET (security_barrier)", "view", "ALTER VIEW v RESET (security_barrier)"),
     ("ALTER MATERIALIZED VIEW m RENAME id TO i", "materialized view", "ALTER MATERIALIZED VIEW m RENAME i TO id"),
     ("COMMENT ON TABLE t IS 'new'", "comment", "COMMENT ON TABLE t IS NULL"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +26,9 @@ HEAVY += ["numpy", "pandas", "sqlalchemy"]
 
 
 @pytest.fixture
-def desk(database: str, tmp_path: Path) -> Desk:
-    return Desk(database, tmp_path)
+def desk(database: str, tmp_path: Path) -> Iterator[Desk]:
+    with Desk(database, tmp_path) as desk:
+        yield desk
 
 
 def test_help_lists_every_command(desk: Desk) -> None:

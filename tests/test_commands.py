@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,10 @@ DOUBLED = "UPDATE things SET code = 'c1' WHERE id IN (2, 3)"
 
 
 @pytest.fixture
-def desk(database: str, tmp_path: Path) -> Desk:
-    desk = Desk(database, tmp_path)
-    desk.write()
-    return desk
+def desk(database: str, tmp_path: Path) -> Iterator[Desk]:
+    with Desk(database, tmp_path) as desk:
+        desk.write()
+        yield desk
 
 
 def spoil(desk: Desk, sql: str = DOUBLED) -> None:

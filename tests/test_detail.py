@@ -52,14 +52,16 @@ VALUES: list[tuple[object, object]] = [
 
 
 @pytest.mark.parametrize(("value", "kept"), VALUES, ids=[repr(value)[:30] for value, _ in VALUES])
-def test_every_value_survives_the_server_and_the_disk(
-    value: object, kept: object, conn: psycopg.Connection[dict[str, Any]]
-) -> None:
+def test_every_value_becomes_one_that_json_has(value: object, kept: object) -> None:
     stored = detail.storable({"value": value})
     assert stored == {"value": kept}
     assert json.loads(json.dumps(stored, ensure_ascii=False).encode()) == stored
-    row = conn.execute("SELECT %s AS came_back", [Jsonb(stored)]).fetchone()
-    assert row == {"came_back": stored}
+
+
+def test_every_value_comes_back_from_the_server(conn: psycopg.Connection[dict[str, Any]]) -> None:
+    for value, kept in VALUES:
+        row = conn.execute("SELECT %s AS came_back", [Jsonb(detail.storable(value))]).fetchone()
+        assert row == {"came_back": kept}
 
 
 def test_what_the_server_refuses_is_why_this_module_exists(

@@ -164,6 +164,37 @@ TEXTS: list[tuple[RunbookError, int, str]] = [
         "--approve-all needs a reason\n  next: add --reason TEXT; it is kept in the record",
     ),
     (
+        errors.StoppedTooLate(work="002_b"),
+        1,
+        "002_b came to its end before it could be stopped: what it does is done\n"
+        "  next: look at runbook.status(); run the next cell to go on",
+    ),
+    (
+        errors.Stopped(),
+        1,
+        "the command was stopped: what was done before stays done, nothing else was begun\n"
+        "  next: look at `pgrunbook status`; the same command again goes on from there",
+    ),
+    (
+        errors.TargetFailed(reason="out of memory", details=["DETAIL: failed on request"]),
+        1,
+        "the database did not do what it was asked: out of memory\n  DETAIL: failed on request\n"
+        "  next: look at `pgrunbook status`; when the cause is mended the same command again goes on from there",
+    ),
+    (
+        errors.FileRefused(path="", reason="Too many open files"),
+        1,
+        "the system: Too many open files\n"
+        "  next: mend that, then look at `pgrunbook status`; the same command again goes on from there",
+    ),
+    (
+        errors.RehearsalDiffers(change="060_x", differences=["migrate/001_a.sql: Share on t, declared none"]),
+        3,
+        "the rehearsal of 060_x was not what its files declare\n"
+        "  migrate/001_a.sql: Share on t, declared none\n"
+        "  next: mend the files, or apply with --no-rehearsal if you know why; nothing was changed",
+    ),
+    (
         errors.StepOutOfOrder(step="002_b", first="001_a", status="failed"),
         3,
         "002_b cannot run yet: 001_a before it is failed\n  next: apply 001_a first; nothing was changed",

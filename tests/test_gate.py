@@ -19,7 +19,9 @@ NEXT = (
 )
 
 
-def decision(who: str = "ann", *, go: bool = True, sha: str = "aa", how: str = "typed", step: str = STEP) -> Decision:
+def decision(
+    who: str = "ann", *, go: bool = True, sha: str = "aa", how: str = "typed", step: str = STEP
+) -> Decision:
     return Decision(step=step, go=go, who=who, reason="the window is open", how=how, script_sha256=sha)
 
 
@@ -55,7 +57,7 @@ def test_a_no_go_takes_back_every_go() -> None:
     gates = Gates(approvals_needed=2)
     gates.record(decision("ann"))
     gates.record(decision("bob"))
-    assert gates.require(STEP, "aa")
+    assert gates.require(STEP, "aa").go
     gates.record(decision("cid", go=False))
     assert closed(gates) == "cid said NO-GO (the window is open)"
     gates.record(decision("ann"))
@@ -85,7 +87,7 @@ def test_an_edited_script_needs_a_new_approval() -> None:
     gates.record(decision())
     assert closed(gates, sha="bb") == "the script was edited after it was approved"
     gates.record(decision(sha="bb"))
-    assert gates.require(STEP, "bb")
+    assert gates.require(STEP, "bb").go
     assert closed(gates, sha="aa") == "the script was edited after it was approved"
 
 

@@ -22,7 +22,13 @@ OPENED: dict[str, Any] = {
     "stall_budget_ms": 100,
     "scripts": {"verify/001_a.sql": "bb", "migrate/001_a.sql": "aa"},
 }
-CHECK = {"label": "preflight/10_a.sql", "title": "codes used twice", "severity": "stop", "rows": 0, "problem": ""}
+CHECK = {
+    "label": "preflight/10_a.sql",
+    "title": "codes used twice",
+    "severity": "stop",
+    "rows": 0,
+    "problem": "",
+}
 
 
 class Told:
@@ -65,10 +71,15 @@ class Told:
 def test_a_run_that_came_to_its_end() -> None:
     told = Told().opened().audited()
     told.applied("001_a", note="apply", seconds=0.5, held_ms=2.5, attempts=3, worst_stall_ms=6.5)
-    told.tell("verified", checks=[{**CHECK, "label": "verify/001_a.sql"}]).tell("run finished", outcome="done")
+    told.tell("verified", checks=[{**CHECK, "label": "verify/001_a.sql"}]).tell(
+        "run finished", outcome="done"
+    )
     facts = told.facts
     assert (facts["outcome"], facts["good"]) == ("done", True)
-    assert {key: facts[key] for key in ("run_id", "change", "title", "target", "target_kind", "operator", "server")} == {
+    assert {
+        key: facts[key]
+        for key in ("run_id", "change", "title", "target", "target_kind", "operator", "server")
+    } == {
         "run_id": "r1",
         "change": "010_class_code",
         "title": "Class codes",
@@ -80,7 +91,14 @@ def test_a_run_that_came_to_its_end() -> None:
     assert (facts["started"], facts["finished"]) == ("2026-01-31T12:00:01.000Z", "2026-01-31T12:00:07.000Z")
     assert (facts["stall_budget_ms"], facts["worst_stall_ms"]) == (100.0, 6.5)
     assert facts["approvals"] == (
-        {"at": "2026-01-31T12:00:03.000Z", "what": "001_a", "decision": "GO", "who": "bob", "reason": "open", "how": "typed"},
+        {
+            "at": "2026-01-31T12:00:03.000Z",
+            "what": "001_a",
+            "decision": "GO",
+            "who": "bob",
+            "reason": "open",
+            "how": "typed",
+        },
     )
     assert facts["steps"] == (
         {
@@ -163,7 +181,13 @@ def test_a_run_that_nobody_finished_says_where_it_stopped(told: Told, outcome: s
 
 @pytest.mark.parametrize(
     ("outcome", "good"),
-    [("done", True), ("rolled back", True), ("failed at 002_b", False), ("NO-GO", False), ("abandoned", False)],
+    [
+        ("done", True),
+        ("rolled back", True),
+        ("failed at 002_b", False),
+        ("NO-GO", False),
+        ("abandoned", False),
+    ],
 )
 def test_what_a_run_says_of_its_own_end_comes_first(outcome: str, good: bool) -> None:
     facts = Told().opened().audited().applied("001_a").tell("run finished", outcome=outcome).facts
@@ -173,13 +197,28 @@ def test_what_a_run_says_of_its_own_end_comes_first(outcome: str, good: bool) ->
 def test_nothing_is_told_of_a_run_without_events() -> None:
     facts = Told().facts
     assert (facts["started"], facts["finished"], facts["worst_stall_ms"]) == ("", "", 0.0)
-    for empty in ("approvals", "checks", "steps", "remedies", "verification", "rollbacks", "rehearsal", "scripts"):
+    for empty in (
+        "approvals",
+        "checks",
+        "steps",
+        "remedies",
+        "verification",
+        "rollbacks",
+        "rehearsal",
+        "scripts",
+    ):
         assert facts[empty] == ()
     assert facts["events"] == ()
 
 
 def test_a_failed_try_is_told_as_well_as_the_one_that_succeeded() -> None:
-    told = Told().opened().audited().tell("apply failed", "001_a", reason="no room").applied("001_a", note="apply")
+    told = (
+        Told()
+        .opened()
+        .audited()
+        .tell("apply failed", "001_a", reason="no room")
+        .applied("001_a", note="apply")
+    )
     assert [(step["outcome"], step["note"]) for step in told.facts["steps"]] == [
         ("failed", "no room"),
         ("done", "apply"),
@@ -219,13 +258,21 @@ def test_remedies_are_told_in_order() -> None:
 
 
 def test_the_rehearsal_says_where_locks_were_not_as_declared() -> None:
-    told = Told().opened().tell(
-        "rehearsed",
-        locks=[
-            {"file": "migrate/001_a.sql", "declared": ["Share on t"], "observed": ["Share on t"]},
-            {"file": "migrate/002_b.sql", "declared": [], "observed": ["AccessExclusive on t", "Share on u"]},
-        ],
-        not_restored=["001_a: + table public.left"],
+    told = (
+        Told()
+        .opened()
+        .tell(
+            "rehearsed",
+            locks=[
+                {"file": "migrate/001_a.sql", "declared": ["Share on t"], "observed": ["Share on t"]},
+                {
+                    "file": "migrate/002_b.sql",
+                    "declared": [],
+                    "observed": ["AccessExclusive on t", "Share on u"],
+                },
+            ],
+            not_restored=["001_a: + table public.left"],
+        )
     )
     assert [(row["declared"], row["observed"], row["agree"]) for row in told.facts["rehearsal"]] == [
         ("Share on t", "Share on t", "yes"),
@@ -241,7 +288,9 @@ def test_an_event_merged_from_the_journal_has_the_time_when_it_happened() -> Non
 
 
 def test_entries_of_a_journal_are_enough() -> None:
-    events = [{key: event[key] for key in event if key != "hash"} for event in Told().opened().audited().events]
+    events = [
+        {key: event[key] for key in event if key != "hash"} for event in Told().opened().audited().events
+    ]
     facts = summarise("r1", events, chain="the ledger was not reached")
     assert facts["outcome"] == "stopped before the first step"
     assert {event["hash"] for event in facts["events"]} == {"only in the journal"}

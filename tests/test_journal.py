@@ -104,7 +104,8 @@ def test_a_line_that_a_crash_cut_short_is_left_out_and_takes_nothing_with_it(
 
 
 @pytest.mark.parametrize(
-    "text", ["a\u2028b", "a\x85b", "a\x0bb\x0cc\x1cd", "a\r\nb", "a\0b", "\ud83d", "😀", '"; DROP TABLE y', "<b>"]
+    "text",
+    ["a\u2028b", "a\x85b", "a\x0bb\x0cc\x1cd", "a\r\nb", "a\0b", "\ud83d", "😀", '"; DROP TABLE y', "<b>"],
 )
 def test_no_text_breaks_an_entry_in_two(journal: Journal, text: str) -> None:
     journal.write(text, step=text, actor=text, detail={text: text})

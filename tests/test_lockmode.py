@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -14,36 +13,34 @@ if TYPE_CHECKING:
     from conftest import Elsewhere
 
 
-@pytest.mark.parametrize("mode", LockMode)
 def test_the_server_agrees_which_modes_conflict(
-    mode: LockMode, conn: psycopg.Connection[dict[str, Any]], someone_else: Callable[[], Elsewhere]
+    conn: psycopg.Connection[dict[str, Any]], elsewhere: Elsewhere
 ) -> None:
     conn.execute("CREATE TABLE t ()")
-    holder = someone_else()
-    holder.begin_and_hold(f"LOCK TABLE t IN {mode.sql} MODE")
-    refused = set()
-    for other in LockMode:
-        try:
-            with conn.transaction():
-                conn.execute(f"LOCK TABLE t IN {other.sql} MODE NOWAIT")
-        except psycopg.errors.LockNotAvailable:
-            refused.add(other)
-    assert refused == set(mode.conflicting)
-    assert {other for other in LockMode if mode.conflicts_with(other)} == refused
+    for mode in LockMode:
+        elsewhere.begin_and_hold(f"LOCK TABLE t IN {mode.sql} MODE")
+        refused = set()
+        for other in LockMode:
+            try:
+                with conn.transaction():
+                    conn.execute(f"LOCK TABLE t IN {other.sql} MODE NOWAIT")
+            except psycopg.errors.LockNotAvailable:
+                refused.add(other)
+        elsewhere.release()
+        assert refused == set(mode.conflicting)
+        assert {other for other in LockMode if mode.conflicts_with(other)} == refused
 
 
-@pytest.mark.parametrize("mode", LockMode)
-def test_the_catalog_spells_a_mode_as_we_do(
-    mode: LockMode, conn: psycopg.Connection[dict[str, Any]]
-) -> None:
+def test_the_catalog_spells_a_mode_as_we_do(conn: psycopg.Connection[dict[str, Any]]) -> None:
     conn.execute("CREATE TABLE t ()")
-    with conn.transaction():
-        conn.execute(f"LOCK TABLE t IN {mode.sql} MODE")
-        found = conn.execute(
-            "SELECT mode FROM pg_locks WHERE pid = pg_backend_pid() AND relation = 't'::regclass"
-        ).fetchall()
-    assert [row["mode"] for row in found] == [mode.catalog]
-    assert LockMode.parse(mode.catalog) is mode
+    for mode in LockMode:
+        with conn.transaction():
+            conn.execute(f"LOCK TABLE t IN {mode.sql} MODE")
+            found = conn.execute(
+                "SELECT mode FROM pg_locks WHERE pid = pg_backend_pid() AND relation = 't'::regclass"
+            ).fetchall()
+        assert [row["mode"] for row in found] == [mode.catalog]
+        assert LockMode.parse(mode.catalog) is mode
 
 
 def test_conflicts_are_mutual() -> None:
@@ -58,7 +55,9 @@ def test_every_spelling_is_read(mode: LockMode) -> None:
         assert LockMode.parse(spelling) is mode
 
 
-@pytest.mark.parametrize("text", ["", "Lock", "Access", "AccessExclusive on t", "exclusive; DROP TABLE t", "Ⅷ"])
+@pytest.mark.parametrize(
+    "text", ["", "Lock", "Access", "AccessExclusive on t", "exclusive; DROP TABLE t", "Ⅷ"]
+)
 def test_anything_else_is_refused_with_what_is_known(text: str) -> None:
     with pytest.raises(ValueError, match="unknown lock mode") as caught:
         LockMode.parse(text)

@@ -83,8 +83,8 @@ def test_each_waiting_session_has_its_side(
     assert found[behind.pid].blockers == (ours.pid,)
     assert found[further.pid].blockers == (behind.pid,)
     assert found[other.pid].blockers == (other_holder.pid,)
-    for one in (reader, other_holder):
-        one.release()
+    for holder in (reader, other_holder):
+        holder.release()
     for one in waiting[:2]:
         one.result(timeout=10)
     behind.execute("ROLLBACK")
@@ -106,7 +106,11 @@ def test_a_wait_for_a_row_says_so(
 
 
 def test_a_role_that_may_not_see_other_sessions_sees_their_waits(
-    database: str, look: Connection, conn: Conn, someone_else: Callable[[], Elsewhere], eventually: Callable[..., Any]
+    database: str,
+    look: Connection,
+    conn: Conn,
+    someone_else: Callable[[], Elsewhere],
+    eventually: Callable[..., Any],
 ) -> None:
     conn.execute("CREATE ROLE small LOGIN")
     try:

@@ -59,7 +59,9 @@ class Guarded:
     port: int
 
     def conninfo(self, **options: str) -> str:
-        return make_conninfo(host=str(self.server.data), port=self.port, **{"dbname": "shop", "user": "dba", **options})
+        return make_conninfo(
+            host=str(self.server.data), port=self.port, **{"dbname": "shop", "user": "dba", **options}
+        )
 
 
 @pytest.fixture(scope="module")
@@ -91,11 +93,23 @@ def test_the_right_password_comes_in_and_stays_out_of_every_text(guarded: Guarde
     with opened(where, "control r1") as conn:
         facts = session.bind(conn, where)
         assert (facts.user, facts.database) == ("dba", "shop")
-        shown = session.value(conn, "SELECT application_name FROM pg_stat_activity WHERE pid = pg_backend_pid()")
+        shown = session.value(
+            conn, "SELECT application_name FROM pg_stat_activity WHERE pid = pg_backend_pid()"
+        )
         assert shown == "pgrunbook control r1"
         journal = Journal(tmp_path)
-        journal.write("run opened", detail={"target": where.where, "facts": str(facts), "object": repr(where)})
-        for text in (repr(where), str(where), where.where, shown, repr(facts), repr(conn), journal.path.read_text()):
+        journal.write(
+            "run opened", detail={"target": where.where, "facts": str(facts), "object": repr(where)}
+        )
+        for text in (
+            repr(where),
+            str(where),
+            where.where,
+            shown,
+            repr(facts),
+            repr(conn),
+            journal.path.read_text(),
+        ):
             assert SECRET not in text
     assert where.where == "database 'shop' on the local socket as 'dba'"
     assert where.redacted(f"with {SECRET} in it") == "with *** in it"
@@ -122,7 +136,10 @@ def test_a_missing_password_says_where_it_may_come_from(guarded: Guarded) -> Non
 def test_a_host_without_an_entry_in_pg_hba_is_told_whom_to_ask(guarded: Guarded) -> None:
     error = refused(Target(Kind.LIVE, guarded.conninfo(user="ghost")))
     assert 'no pg_hba.conf entry for host "[local]", user "ghost", database "shop"' in error.reason
-    assert error.next_step == "ask the server's administrator for a pg_hba.conf entry for this host, role and database"
+    assert (
+        error.next_step
+        == "ask the server's administrator for a pg_hba.conf entry for this host, role and database"
+    )
 
 
 def test_a_database_that_is_not_there_is_named(guarded: Guarded) -> None:
@@ -135,7 +152,16 @@ def test_a_database_that_is_not_there_is_named(guarded: Guarded) -> None:
 
 
 def psql(guarded: Guarded, conninfo: str) -> str:
-    command = [str(guarded.server.bin / "psql"), "-X", "-w", "-At", "-d", conninfo, "-c", "SELECT current_user"]
+    command = [
+        str(guarded.server.bin / "psql"),
+        "-X",
+        "-w",
+        "-At",
+        "-d",
+        conninfo,
+        "-c",
+        "SELECT current_user",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.stdout.strip() or "refused"
 
@@ -162,7 +188,8 @@ def test_a_service_file_and_pgpass_work_as_for_psql(
 def test_variables_fill_in_what_the_connection_string_leaves_out(
     guarded: Guarded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in {"PGHOST": str(guarded.server.data), "PGPORT": "5432", "PGUSER": "dba", "PGPASSWORD": SECRET}.items():
+    variables = {"PGHOST": str(guarded.server.data), "PGPORT": "5432", "PGUSER": "dba", "PGPASSWORD": SECRET}
+    for name, value in variables.items():
         monkeypatch.setenv(name, value)
     where = target.from_environment({"PGRUNBOOK_TARGET": "dbname=shop"})
     assert psql(guarded, "dbname=shop") == "dba"
@@ -205,7 +232,7 @@ def test_a_rehearsal_without_its_server_is_started_again(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     "conninfo",
-    ["host=localhost port=abc", "host=localhost sslmode=perhaps", "host=localhost connect_timeout=soon", "host=a,b port=1,2,3"],
+    ["host=::1 port=abc", "host=::1 sslmode=perhaps", "host=::1 connect_timeout=soon", "host=a,b port=1,2,3"],
 )
 def test_an_option_that_makes_no_sense_is_refused_as_such(conninfo: str) -> None:
     error = refused(Target(Kind.LIVE, f"{conninfo} password='{SECRET[:8]}'"))
@@ -311,7 +338,9 @@ def test_the_facts_are_those_of_the_server(live: Target, conn: Conn, major: int)
     assert (facts.database, facts.user, facts.is_standby, facts.timeline) == (name, "postgres", False, 1)
     assert facts.version_num // 10000 == major
     assert facts.version.startswith(f"{major}.")
-    assert facts.system_identifier == str(session.value(conn, "SELECT system_identifier FROM pg_control_system()"))
+    assert facts.system_identifier == str(
+        session.value(conn, "SELECT system_identifier FROM pg_control_system()")
+    )
     assert facts.cluster == f"system {facts.system_identifier}, timeline 1"
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", facts.started)
 

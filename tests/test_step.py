@@ -146,7 +146,7 @@ def test_a_lock_that_cannot_be_had_names_who_is_in_the_way(
     elsewhere.begin_and_hold("SELECT count(*) FROM things")
     with running(chosen, database, tmp_path) as run:
         said = refused(run)
-        assert said.startswith("could not take AccessExclusive on things in 0 attempts over ")
+        assert said.startswith("could not take AccessExclusive on things in ")
         assert f"in the way: pid {elsewhere.pid} holds AccessShareLock on things" in said
         assert throwaway.statuses(run) == ["failed", "not run", "not run"]
         blockers = run.ledger.events(run_id=run.run_id)[-1]["detail"]["blockers"]
@@ -214,7 +214,7 @@ def test_an_operator_who_presses_ctrl_c_leaves_nothing_running(
                 run.apply("001")
         assert columns(conn) == ["id", "code"]
         assert kinds(run) == ["gate", "apply started", "apply cancelled"]
-        assert [entry["kind"] for entry in run.journal.entries()][-1] == "apply cancelled"
+        assert [entry["kind"] for entry in run.binding.journal.entries()][-1] == "apply cancelled"
 
 
 def test_a_build_that_fails_leaves_no_invalid_index(conn: Conn, database: str, tmp_path: Path) -> None:

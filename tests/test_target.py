@@ -66,7 +66,7 @@ def test_what_libpq_cannot_read_is_refused_without_a_word_of_it(text: str) -> No
         target.from_environment({"PGRUNBOOK_TARGET": text})
     shown = "".join(traceback.format_exception(caught.value)) + repr(caught.value)
     # The test's own source lines are no part of what an operator sees.
-    shown = "\n".join(line for line in shown.splitlines() if "PGRUNBOOK_TARGET\": text" not in line)
+    shown = "\n".join(line for line in shown.splitlines() if 'PGRUNBOOK_TARGET": text' not in line)
     assert SECRET not in shown
     assert (caught.value.__cause__, caught.value.__context__) == (None, None)
 

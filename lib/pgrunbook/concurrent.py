@@ -10,6 +10,7 @@ import psycopg
 from psycopg import sql
 
 from pgrunbook import session
+from pgrunbook.errors import quoted
 from pgrunbook.patience import split_name
 from pgrunbook.session import Connection
 from pgrunbook.statement import Statement
@@ -38,7 +39,7 @@ def index_name(statement: Statement) -> str | None:
     if statement.verb != "CREATE INDEX" or statement.index is None:
         return None
     schema = split_name(statement.tables[0])[:-1] if statement.tables else ()
-    return ".".join(_quote(part) for part in (*schema, statement.index))
+    return ".".join(quoted(part) for part in (*schema, statement.index))
 
 
 def index_state(conn: Connection, index: str) -> IndexState | None:
@@ -96,7 +97,3 @@ def what_is_left(conn: Connection, index: str | None) -> str:
         why = str(error).splitlines()[0]
         return f"an invalid index {index} may be left behind ({why}); the next apply clears it"
     return f"the invalid index {index} was dropped"
-
-
-def _quote(part: str) -> str:
-    return '"' + part.replace('"', '""') + '"'

@@ -14,12 +14,12 @@ _LONE = re.compile("[\ud800-\udfff]")
 
 
 def storable(value: object) -> Any:
-    """Return a value of dictionaries, lists, texts and numbers; anything else becomes its text.
+    r"""Return a value of dictionaries, lists, texts and numbers; anything else becomes its text.
 
     What jsonb refuses is replaced: a NUL character, half a surrogate pair, a number that is none
     (PostgreSQL manual, 8.14).
 
-    >>> storable({"path": "a\\0b", "ratio": float("nan"), 1: (True, None)})
+    >>> storable({"path": "a\0b", "ratio": float("nan"), 1: (True, None)})
     {'path': 'a\u2400b', 'ratio': 'nan', '1': [True, None]}
     """
     match value:

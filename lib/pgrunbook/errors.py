@@ -256,7 +256,9 @@ class StepCancelled(RunbookError):
     def __init__(self, *, step: str, left: str) -> None:
         """Name the step and what is left behind."""
         self.step, self.left = step, left
-        super().__init__(f"{step} was cancelled", details=[left], next_step="run the same cell or command again to resume")
+        super().__init__(
+            f"{step} was cancelled", details=[left], next_step="run the same cell or command again to resume"
+        )
 
 
 class LockNotTaken(RunbookError):
@@ -497,4 +499,16 @@ class RehearsalDiffers(RunbookError):
             f"the rehearsal of {change} was not what its files declare",
             details=differences,
             next_step="mend the files, or apply with --no-rehearsal if you know why; nothing was changed",
+        )
+
+
+class QueryRefused(RunbookError):
+    """A query that the operator asked for beside the change could not be run."""
+
+    def __init__(self, *, reason: str) -> None:
+        """Name the server's reason."""
+        self.reason = reason
+        super().__init__(
+            f"the query could not be run: {reason}",
+            next_step="runbook.read() takes one SELECT and only reads; mend the query and run the cell again",
         )

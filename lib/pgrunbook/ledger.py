@@ -172,7 +172,8 @@ class Ledger:
         """Write the state of a step; joins the transaction that is open on the connection, if any."""
         ended = status not in (Status.RUNNING, Status.ROLLING_BACK)
         cursor = self.conn.execute(
-            "INSERT INTO pgrunbook.step AS s (change, step, status, script_sha256, run_id, seconds, detail, finished_at)"
+            "INSERT INTO pgrunbook.step AS s"
+            " (change, step, status, script_sha256, run_id, seconds, detail, finished_at)"
             " VALUES (%(change)s, %(step)s, %(status)s, %(sha256)s, %(run_id)s, %(seconds)s, %(detail)s,"
             " CASE WHEN %(ended)s THEN clock_timestamp() END)"
             " ON CONFLICT (change, step) DO UPDATE SET status = excluded.status,"

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jupytext
 import nbformat
+from jupyter_core.utils import ensure_async
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
@@ -54,13 +58,17 @@ def execute(
     """Return the notebook as it came out of a kernel of its own, in its own folder, with this environment.
 
     Stops at the first cell that raises, as Run All does. `on_section` is told each heading as it is reached;
-    what the kernel itself says goes to the file `log`.
+    what the kernel itself says goes to the file `log`. KeyboardInterrupt stops the cell that runs and ends the
+    execution there, a second one kills the kernel.
     """
     environment = {**environment, "JUPYTER_PREFER_ENV_PATH": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
     notebook = nbformat.read(path, as_version=4)
     told: list[str] = []
+    stop = threading.Event()
 
     def section(cell: NotebookNode, cell_index: int) -> None:
+        if stop.is_set():
+            raise _Stopped
         heading = _heading_before(notebook, cell_index)
         if heading and told[-1:] != [heading]:
             told.append(heading)
@@ -75,12 +83,52 @@ def execute(
     )
     try:
         with log.open("wb") as said:
-            client.execute(env=environment, stderr=said)
+            _in_thread(client, stop, env=environment, stderr=said)
     except CellExecutionError as error:
         return Execution(notebook, error.ename, error.evalue)
     except (CellTimeoutError, DeadKernelError) as error:
         return Execution(notebook, type(error).__name__, str(error).strip().splitlines()[0])
+    except _Stopped:
+        return Execution(notebook, "KeyboardInterrupt")
     return Execution(notebook)
+
+
+class _Stopped(Exception):
+    """The operator asked to stop between two cells."""
+
+
+def _in_thread(client: NotebookClient, stop: threading.Event, **options: Any) -> None:
+    """Execute away from the main thread, where nbclient would answer signals by pulling the kernel from under itself."""
+    failure: list[BaseException] = []
+    ended = threading.Event()
+    loop = asyncio.new_event_loop()
+
+    def body() -> None:
+        try:
+            loop.run_until_complete(client.async_execute(**options))
+        except BaseException as error:
+            failure.append(error)
+        finally:
+            ended.set()
+
+    thread = threading.Thread(target=body, name="pgrunbook-notebook")
+    thread.start()
+    while not ended.is_set():
+        try:
+            # Not join(): interrupted, it takes the thread for ended.
+            ended.wait(0.1)
+        except KeyboardInterrupt:
+            asyncio.run_coroutine_threadsafe(_end(client, at_once=stop.is_set()), loop)
+            stop.set()
+    thread.join()
+    loop.close()
+    if failure:
+        raise failure[0]
+
+
+async def _end(client: NotebookClient, *, at_once: bool) -> None:
+    if client.km is not None and client.km.has_kernel:
+        await ensure_async(client.km.shutdown_kernel(now=True) if at_once else client.km.interrupt_kernel())
 
 
 def save(notebook: NotebookNode, path: Path) -> None:

@@ -87,11 +87,25 @@ class Blocker:
 
 @dataclass(frozen=True, slots=True)
 class Acquired:
-    """How the locks of a step were taken; `at` is time.perf_counter() of that moment."""
+    """How the locks of a step were taken; `at` is time.perf_counter() of that moment.
+
+    `queued_ms` is how long the request that got them stood in the queue, `failed_ms` the longest of those that
+    gave up: for so long others may have stood behind it.
+    """
 
     attempts: int
     waited_s: float
     at: float
+    queued_ms: float = 0.0
+    failed_ms: float = 0.0
+
+    def stall_bound_ms(self, held_ms: float) -> float:
+        """Return the longest that anybody can have stood behind us when the locks were held for so long.
+
+        >>> Acquired(2, 0.1, 0.0, queued_ms=1.0, failed_ms=20.0).stall_bound_ms(3.0)
+        20.0
+        """
+        return max(self.failed_ms, self.queued_ms + held_ms)
 
 
 def blockers(look: Connection, locks: Sequence[LockClaim], *, ours: int | None = None) -> list[Blocker]:
@@ -163,14 +177,19 @@ def acquire(
     ordered = sorted(locks, key=lambda claim: (claim.table, claim.mode.value))
     looks = _Looks(look, ordered, work.info.backend_pid)
     asked = longest_ms = 0
+    failed_ms = 0.0
     for row in policy:
         if not _clear(looks, deadline, asked, on_wait, checkpoint):
             break
         asked += 1
         timeout_ms = max(1, min(row.lock_timeout_ms, stall_budget_ms // 2))
         longest_ms = max(longest_ms, timeout_ms)
-        if _ask(work, ordered, timeout_ms):
-            return Acquired(asked, time.perf_counter() - began, time.perf_counter())
+        asked_at = time.perf_counter()
+        taken = _ask(work, ordered, timeout_ms)
+        now = time.perf_counter()
+        if taken:
+            return Acquired(asked, now - began, now, queued_ms=(now - asked_at) * 1000, failed_ms=failed_ms)
+        failed_ms = max(failed_ms, (now - asked_at) * 1000)
         on_wait(looks.take(), asked)
         # Jitter keeps two runners, or a runner and a cron job, from meeting for ever.
         pause = row.pause_ms / 1000 * (1 + random.uniform(-_JITTER, _JITTER))
@@ -232,7 +251,8 @@ def _ask(work: Connection, ordered: Sequence[LockClaim], timeout_ms: int) -> boo
             left_ms = max(1, math.ceil((ends - time.perf_counter()) * 1000))
             work.execute(
                 sql.SQL(
-                    "SET LOCAL lock_timeout = {left}; SET LOCAL statement_timeout = {left}; LOCK TABLE {table} IN {mode} MODE"
+                    "SET LOCAL lock_timeout = {left}; SET LOCAL statement_timeout = {left};"
+                    " LOCK TABLE {table} IN {mode} MODE"
                 ).format(
                     left=sql.Literal(left_ms),
                     table=sql.Identifier(*split_name(claim.table)),

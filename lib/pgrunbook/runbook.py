@@ -8,12 +8,7 @@ import contextlib
 import functools
 import os
 from collections.abc import Callable
-from typing import Any, TypeVar
-
-import pandas as pd
-import psycopg
-import sqlalchemy
-from psycopg.rows import tuple_row
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pgrunbook import change as changes
 from pgrunbook import kernel, places, question, samples, server, session, target
@@ -29,6 +24,9 @@ from pgrunbook.traffic import Traffic
 from pgrunbook.views import boards, costs, verdict
 from pgrunbook.views.view import View
 from pgrunbook.views.widgets import StepPanel
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Runbook"]
 
@@ -140,11 +138,10 @@ class Runbook:
 
     def read(self, query: str) -> pd.DataFrame:
         """Return what a SELECT finds in the target, read-only, as a table."""
-        engine = sqlalchemy.create_engine(
-            "postgresql+psycopg://", creator=self._reader, poolclass=sqlalchemy.NullPool
-        )
-        with engine.connect().execution_options(postgresql_readonly=True) as connection:
-            return pd.read_sql(sqlalchemy.text(query), connection)
+        # The libraries behind it take half a second to load: nobody should wait for them at the first cell.
+        from pgrunbook import reading
+
+        return reading.select(self.run.target, query)
 
     # -- acting ----------------------------------------------------------------------------------
 
@@ -278,14 +275,6 @@ class Runbook:
             )
         finally:
             panel.close()
-
-    def _reader(self) -> psycopg.Connection[Any]:
-        # SQLAlchemy asks for plain tuples and begins its own transactions.
-        conn = session.connect(self.run.target, purpose="read")
-        conn.autocommit = False
-        plain: psycopg.Connection[Any] = conn
-        plain.row_factory = tuple_row
-        return plain
 
     def _traffic(self) -> contextlib.AbstractContextManager[Any]:
         files = self.run.change.traffic

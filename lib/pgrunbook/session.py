@@ -48,7 +48,9 @@ def connect(target: Target, *, purpose: str) -> Connection:
     Raises CannotConnect with the server's reason and never with a password.
     """
     options = {"application_name": f"pgrunbook {purpose}"[:63], "client_encoding": "UTF8"}
-    if not conninfo_to_dict(target.conninfo).get("connect_timeout") and not os.environ.get("PGCONNECT_TIMEOUT"):
+    if not conninfo_to_dict(target.conninfo).get("connect_timeout") and not os.environ.get(
+        "PGCONNECT_TIMEOUT"
+    ):
         options["connect_timeout"] = "10"
     conn = None
     try:

@@ -85,15 +85,17 @@ def _in_transaction(job: Job, hands: Hands, began: float, notices: list[str]) ->
                 work.execute(job.script.text.encode())
                 _prove(job, work)
                 hands.checkpoint()
+                held_ms = (time.perf_counter() - acquired.at) * 1000
                 outcome = Outcome(
                     step=job.step,
                     status=job.ends_as,
                     note=job.kind,
                     seconds=time.perf_counter() - began,
-                    held_ms=(time.perf_counter() - acquired.at) * 1000,
+                    held_ms=held_ms,
                     attempts=acquired.attempts,
                     waited_s=acquired.waited_s,
                     stall_budget_ms=stall_ms,
+                    stall_bound_ms=acquired.stall_bound_ms(held_ms) if stops_others else 0.0,
                     observation=watch.observation,
                     notices=tuple(notices),
                 )
@@ -120,7 +122,11 @@ def _in_transaction(job: Job, hands: Hands, began: float, notices: list[str]) ->
         _commit(job, hands)
         held_ms = (time.perf_counter() - acquired.at) * 1000
     return dataclasses.replace(
-        outcome, seconds=time.perf_counter() - began, held_ms=held_ms, observation=watch.observation
+        outcome,
+        seconds=time.perf_counter() - began,
+        held_ms=held_ms,
+        stall_bound_ms=acquired.stall_bound_ms(held_ms) if stops_others else 0.0,
+        observation=watch.observation,
     )
 
 

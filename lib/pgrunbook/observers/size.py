@@ -49,7 +49,8 @@ class Size:
         if self._before is None or after is None:
             return
         self.changes = [
-            SizeChange(name, self._before.get(name, 0), after.get(name, 0)) for name in {**self._before, **after}
+            SizeChange(name, self._before.get(name, 0), after.get(name, 0))
+            for name in {**self._before, **after}
         ]
 
     def _sizes(self, conn: Connection) -> dict[str, int] | None:

@@ -147,7 +147,8 @@ def undone(done: Undone) -> View:
 
 def script(chosen: Script) -> View:
     """Return a file as it will be sent to the server."""
-    html = f'<pre class="sql">{escape(chosen.text.rstrip())}</pre>'
+    # JupyterLab would break long lines inside words.
+    html = f'<pre class="sql" style="word-break:normal">{escape(chosen.text.rstrip())}</pre>'
     return View(chosen.label, html=html, facts={"sha256": chosen.sha256})
 
 
@@ -207,7 +208,7 @@ def outcomes(done: Sequence[Outcome], change: Change) -> View:
 
 
 def _short(done: Outcome) -> str:
-    worst = done.observation.worst_stall_ms
+    worst = done.worst_stall_ms
     return f"{done.seconds:.3f} s, locks held {done.held_ms:.1f} ms, worst stall {worst:.1f} ms"
 
 
@@ -221,7 +222,7 @@ def _line(done: Outcome, change: Change) -> str:
         step.number,
         step.migrate.header.title,
         word,
-        worst_stall_ms=done.observation.worst_stall_ms,
+        worst_stall_ms=done.worst_stall_ms,
         budget_ms=done.stall_budget_ms if ran else None,
     )
 

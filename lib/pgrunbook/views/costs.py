@@ -65,7 +65,7 @@ def locks(done: Sequence[Outcome], stall_budget_ms: int) -> View:
             held.append((offset + length - one.held_ms, offset + length, one.step.split("_")[0]))
         offset += length
         samples += one.observation.samples
-    worst = max((one.observation.worst_stall_ms for one in done), default=0.0)
+    worst = max((one.worst_stall_ms for one in done), default=0.0)
     line = f"lock waits of {counted(len(done), 'step')}: {verdict.stall_line(worst, stall_budget_ms)}"
     from pgrunbook.views import lock_waits
 

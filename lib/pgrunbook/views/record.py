@@ -162,7 +162,7 @@ def _stall(worst_ms: float | None, budget_ms: float) -> dict[str, object]:
             "over": False,
         }
     over = worst_ms > budget_ms
-    stalled = f"Worst stall of live traffic: {duration(worst_ms)}" if worst_ms else "Nobody stalled"
+    stalled = f"Live traffic stalled for at most {duration(worst_ms)}" if worst_ms else "Nobody stalled"
     return {
         "says": f"{stalled}, {'OVER' if over else 'within'} the budget of {duration(budget_ms)}.",
         "percent": min(100, round(100 * worst_ms / budget_ms)) if budget_ms else 100,

@@ -1,0 +1,109 @@
+"""The record of a run: written whatever happened to the database, and again from the ledger alone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+import throwaway
+from throwaway import apply, running, write
+
+from pgrunbook import places, record
+from pgrunbook.errors import ChainBroken, UnknownName
+from pgrunbook.run import Run
+
+
+@pytest.fixture(autouse=True)
+def records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PGRUNBOOK_RECORDS", str(tmp_path / "records"))
+    return places.records()
+
+
+@pytest.fixture
+def applied(database: str, tmp_path: Path, records: Path) -> Iterator[Run]:
+    """A run that has applied everything."""
+    with psycopg.connect(database) as conn:
+        conn.execute(throwaway.TABLE)  # type: ignore[arg-type]
+    with running(write(tmp_path / "changes"), database, records) as made:
+        apply(made)
+        made.finish("done")
+        yield made
+
+
+def read(file: Path) -> str:
+    return file.read_text(encoding="utf-8")
+
+
+def test_a_record_holds_the_hashes_of_the_ledger_and_its_facts_are_kept_beside_it(applied: Run) -> None:
+    file = record.write_record(applied, [])
+    assert file == applied.records / applied.run_id / "record.html"
+    head = applied.ledger.events(run_id=applied.run_id)[-1]["hash"]
+    assert head[:12] in read(file)
+    assert sorted(path.name for path in file.parent.iterdir()) == ["journal.jsonl", "ledger.json", "record.html"]
+    # A notebook writes its record from another process, when the rehearsal's database has gone.
+    summary = record.from_journal(applied.run_id)
+    assert (summary.outcome, len(summary.steps)) == ("done", 3)
+    assert summary.chain.startswith("unbroken, ")
+
+
+def test_a_record_from_the_ledger_alone_says_the_same(applied: Run) -> None:
+    first = read(record.write_record(applied, []))
+    shutil.rmtree(applied.records)
+    file, summary = record.from_ledger(applied.ledger, change=applied.change.name, run_id=None)
+    assert (summary.run_id, summary.outcome) == (applied.run_id, "done")
+    assert read(file) == first
+
+
+def test_a_run_that_wrote_nothing_to_the_target_is_told_from_its_journal(
+    database: str, tmp_path: Path, records: Path
+) -> None:
+    with psycopg.connect(database) as conn:
+        conn.execute(throwaway.TABLE)  # type: ignore[arg-type]
+    with running(write(tmp_path / "changes"), database, records) as made:
+        text = read(record.write_record(made, []))
+    assert "not begun: nothing was written to the target" in text
+    assert "stopped before the first step" in text
+
+
+def test_a_run_whose_database_has_gone_is_told_from_its_journal(
+    applied: Run, server: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record.write_record(applied, [])
+    applied.close()
+
+    def gone(*_arguments: object, **_options: object) -> None:
+        raise psycopg.OperationalError("connection refused")
+
+    monkeypatch.setattr(psycopg, "connect", gone)
+    text = read(record.write_record(applied, []))
+    assert "not read: the ledger could not be reached any more" in text
+    assert "003_require_code" in text
+    # What was kept before is older than what the journal knows.
+    assert not (applied.records / applied.run_id / "ledger.json").exists()
+
+
+def test_events_that_only_the_journal_holds_are_in_the_record(applied: Run) -> None:
+    applied.binding.journal.write("apply failed", step="003_require_code", detail={"reason": "gone"})
+    assert record._ledger(applied) == {}
+    record.write_record(applied, [])
+    assert record.from_journal(applied.run_id).steps[-1]["outcome"] == "failed"
+
+
+def test_an_altered_ledger_is_told(applied: Run) -> None:
+    applied.work.execute("ALTER TABLE pgrunbook.event DISABLE TRIGGER ALL")
+    applied.work.execute("UPDATE pgrunbook.event SET actor = 'nobody' WHERE id = 2")
+    assert "chain is broken at event 2" in " ".join(read(record.write_record(applied, [])).split())
+    kept = json.loads(read(applied.records / applied.run_id / "ledger.json"))
+    assert kept["chain"].startswith("the ledger's chain is broken at event 2: ")
+    with pytest.raises(ChainBroken):
+        record.from_ledger(applied.ledger, change=applied.change.name, run_id=None)
+
+
+def test_a_run_that_the_ledger_does_not_know_is_refused(applied: Run) -> None:
+    with pytest.raises(UnknownName) as caught:
+        record.from_ledger(applied.ledger, change=applied.change.name, run_id="nope")
+    assert caught.value.known == (applied.run_id,)
