@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, Self
 from unittest import mock
 
+import psycopg
 import throwaway
 from psycopg.rows import dict_row
 
-import psycopg
 from pgrunbook import catalog, cli, session, target
 
 GO = ("--approve-all", "--reason", "CHG-1234")
@@ -105,7 +105,9 @@ class Desk:
 
     @contextlib.contextmanager
     def looking(self) -> Iterator[psycopg.Connection[dict[str, Any]]]:
-        with contextlib.closing(psycopg.connect(self.database, autocommit=True, row_factory=dict_row)) as conn:
+        with contextlib.closing(
+            psycopg.connect(self.database, autocommit=True, row_factory=dict_row)
+        ) as conn:
             yield conn
 
     def ask(self, sql: str) -> Any:

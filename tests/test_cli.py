@@ -21,7 +21,17 @@ if TYPE_CHECKING:
     from conftest import Elsewhere
 
 SECRET = "hunter2-secret"
-HEAVY = ["IPython", "bleach", "ipywidgets", "jinja2", "jupytext", "matplotlib", "nbclient", "nbconvert", "nbformat"]
+HEAVY = [
+    "IPython",
+    "bleach",
+    "ipywidgets",
+    "jinja2",
+    "jupytext",
+    "matplotlib",
+    "nbclient",
+    "nbconvert",
+    "nbformat",
+]
 HEAVY += ["numpy", "pandas", "sqlalchemy"]
 
 
@@ -74,7 +84,13 @@ def test_a_command_starts_without_the_notebooks_libraries() -> None:
 
 def test_without_a_target_nothing_is_touched(desk: Desk) -> None:
     desk.write()
-    for command in (["status"], ["preflight", NAME], ["apply", NAME, *GO], ["verify", NAME], ["record", NAME]):
+    for command in (
+        ["status"],
+        ["preflight", NAME],
+        ["apply", NAME, *GO],
+        ["verify", NAME],
+        ["record", NAME],
+    ):
         said = desk(*command, PGRUNBOOK_TARGET=" ")
         assert (said.code, said.out) == (1, "")
         assert said.err == (
@@ -84,7 +100,9 @@ def test_without_a_target_nothing_is_touched(desk: Desk) -> None:
         )
 
 
-@pytest.mark.parametrize("text", [f"postgresql://me:{SECRET}@[db", f"host=db1 {SECRET}", f"password='{SECRET}"])
+@pytest.mark.parametrize(
+    "text", [f"postgresql://me:{SECRET}@[db", f"host=db1 {SECRET}", f"password='{SECRET}"]
+)
 def test_a_target_that_cannot_be_read_is_not_repeated(desk: Desk, text: str) -> None:
     said = desk("status", PGRUNBOOK_TARGET=text)
     assert said.code == 1
@@ -183,7 +201,9 @@ def test_a_connection_that_is_lost_in_the_middle_is_one_clear_message(
     said = ended(process)
     elsewhere.release()
     assert (said.code, said.out) == (1, "")
-    assert said.err.startswith("TargetFailed: the database did not do what it was asked: terminating connection")
+    assert said.err.startswith(
+        "TargetFailed: the database did not do what it was asked: terminating connection"
+    )
     assert "Traceback" not in said.err
     assert "\n  next: " in said.err
 
@@ -303,7 +323,10 @@ def test_no_password_reaches_an_output_a_file_the_ledger_or_another_process(
         ]
     failures = [desk("status"), desk("verify", NAME, "--json"), desk("apply", NAME, *GO)]
     nowhere = f"host=/nowhere password={SECRET}"
-    failures += [desk("status", "--json", PGRUNBOOK_TARGET=nowhere), desk("apply", NAME, PGRUNBOOK_TARGET=nowhere)]
+    failures += [
+        desk("status", "--json", PGRUNBOOK_TARGET=nowhere),
+        desk("apply", NAME, PGRUNBOOK_TARGET=nowhere),
+    ]
     wrong = f"{desk.conninfo} sslpassword={SECRET} connect_timeout={SECRET}"
     failures += [desk("status", PGRUNBOOK_TARGET=wrong)]
     assert [one.code for one in failures] == [1] * 6

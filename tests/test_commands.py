@@ -53,7 +53,11 @@ def test_preflight_says_no_go_with_the_rows_and_the_remedy(desk: Desk) -> None:
     facts = desk("preflight", NAME, "--json").facts
     assert facts["verdict"] == "NO-GO"
     (found,) = [finding for finding in facts["findings"] if finding["stops"]]
-    assert (found["check"], found["rows"], found["first"]) == ("preflight/10_doubled_codes.sql", 1, [{"code": "c1"}])
+    assert (found["check"], found["rows"], found["first"]) == (
+        "preflight/10_doubled_codes.sql",
+        1,
+        [{"code": "c1"}],
+    )
 
 
 def test_apply_without_approval_changes_nothing(desk: Desk) -> None:
@@ -68,7 +72,10 @@ def test_apply_without_approval_changes_nothing(desk: Desk) -> None:
     for reason in ([], ["--reason", "  "]):
         said = desk("apply", NAME, "--approve-all", *reason)
         assert (said.code, said.out) == (3, "")
-        assert said.err == "ReasonMissing: --approve-all needs a reason\n  next: add --reason TEXT; it is kept in the record\n"
+        assert (
+            said.err
+            == "ReasonMissing: --approve-all needs a reason\n  next: add --reason TEXT; it is kept in the record\n"
+        )
     # A reason alone is no approval.
     assert desk("apply", NAME, "--reason", "because").code == 3
     assert desk("rollback", NAME).code == 3
@@ -98,7 +105,9 @@ def test_apply_audits_rehearses_applies_verifies_and_records(desk: Desk) -> None
     assert Path(record.removeprefix("record: ")).read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
     told = [line.split(" s] ")[1] for line in said.err.splitlines()]
     assert told[0].startswith(f"{NAME}: GO, ")
-    assert told[1].startswith(f"{NAME} rehearsed on a clone: 6 files, every lock as declared; the way back restores")
+    assert told[1].startswith(
+        f"{NAME} rehearsed on a clone: 6 files, every lock as declared; the way back restores"
+    )
     assert told[3:7] == [
         "001 Add the note ... done, nobody stalled",
         "002 Build the index ... done, nobody stalled",
@@ -152,11 +161,15 @@ def test_apply_stops_where_the_rehearsal_is_not_what_was_declared(desk: Desk) ->
 
 def test_a_step_that_fails_is_recorded_and_resumed(desk: Desk) -> None:
     spoil(desk, "ALTER TABLE things ADD COLUMN note int; ALTER TABLE things RENAME COLUMN note TO code_2")
-    broken = changed({"migrate/003_require_code.sql": "-- Fail\n-- lock: AccessExclusive on things\n\nSELECT 1 / 0;\n"})
+    broken = changed(
+        {"migrate/003_require_code.sql": "-- Fail\n-- lock: AccessExclusive on things\n\nSELECT 1 / 0;\n"}
+    )
     desk.write(broken, sql="SELECT")
     said = desk("apply", NAME, *AT_ONCE)
     assert (said.code, said.out) == (1, "")
-    assert "\nStepFailed: 003_require_code failed: migrate/003_require_code.sql: division by zero\n" in said.err
+    assert (
+        "\nStepFailed: 003_require_code failed: migrate/003_require_code.sql: division by zero\n" in said.err
+    )
     assert desk.statuses == ["done", "done", "failed"]
     (record,) = desk.records.glob("*/record.html")
     assert f"record: {record}\n" in said.err
@@ -171,7 +184,11 @@ def test_a_second_runner_is_refused(desk: Desk) -> None:
     before = desk.catalog()
     with contextlib.closing(session.connect(bound, purpose="control of a colleague")) as colleague:
         Ledger(colleague, bound).take_runner_lock()
-        for command in (["apply", NAME, *AT_ONCE], ["rollback", NAME, *GO], ["remedy", NAME, "10_doubled_codes", *GO]):
+        for command in (
+            ["apply", NAME, *AT_ONCE],
+            ["rollback", NAME, *GO],
+            ["remedy", NAME, "10_doubled_codes", *GO],
+        ):
             said = desk(*command)
             assert (said.code, said.out) == (3, "")
             assert "RunnerBusy: another runner is at work in " in said.err
@@ -204,7 +221,9 @@ def test_status_reads_only(desk: Desk) -> None:
 def test_status_tells_what_was_applied_and_edited(desk: Desk) -> None:
     assert desk("apply", NAME, *AT_ONCE).code == 0
     assert desk("rollback", NAME, "--to", "002", *GO).code == 0
-    desk.write(changed({"migrate/001_add_note.sql": (FILES["migrate/001_add_note.sql"] or "") + "\n"}), sql="SELECT")
+    desk.write(
+        changed({"migrate/001_add_note.sql": (FILES["migrate/001_add_note.sql"] or "") + "\n"}), sql="SELECT"
+    )
     kept = sorted(desk.records.iterdir())
     facts = desk("status", "--json").facts
     assert [(row["status"], row["note"]) for row in facts["changes"][NAME]] == [
@@ -217,7 +236,9 @@ def test_status_tells_what_was_applied_and_edited(desk: Desk) -> None:
 
 
 def test_verify_tells_a_broken_promise(desk: Desk) -> None:
-    assert desk("verify", NAME).out.startswith("0 steps verified, all promises hold\nevent chain: not begun\n")
+    assert desk("verify", NAME).out.startswith(
+        "0 steps verified, all promises hold\nevent chain: not begun\n"
+    )
     assert desk("apply", NAME, *AT_ONCE).code == 0
     said = desk("verify", NAME)
     assert (said.code, said.err) == (0, "")

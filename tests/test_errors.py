@@ -164,6 +164,12 @@ TEXTS: list[tuple[RunbookError, int, str]] = [
         "--approve-all needs a reason\n  next: add --reason TEXT; it is kept in the record",
     ),
     (
+        errors.QueryRefused(reason="cannot execute UPDATE in a read-only transaction"),
+        1,
+        "the query could not be run: cannot execute UPDATE in a read-only transaction\n"
+        "  next: runbook.read() takes one SELECT and only reads; mend the query and run the cell again",
+    ),
+    (
         errors.StoppedTooLate(work="002_b"),
         1,
         "002_b came to its end before it could be stopped: what it does is done\n"
@@ -360,3 +366,8 @@ def test_a_quoted_name_is_one_identifier(name: str) -> None:
     assert (quoted[0], quoted[-1]) == ('"', '"')
     assert quoted[1:-1].replace('""', "") == name.replace('"', "")
     assert quoted[1:-1].replace('""', '"') == name
+
+
+def test_a_notebook_shows_the_text_alone_and_no_trace() -> None:
+    error = errors.StoppedTooLate(work="002_b")
+    assert error._render_traceback_() == f"StoppedTooLate: {error}".splitlines()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import shutil
 import signal
-import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 from operating import AT_ONCE, GO, Desk, Said, ended
-from throwaway import FILES, NAME, changed, step
+from throwaway import NAME, changed, step
 
 from pgrunbook import headless
 from pgrunbook import server as embedded
@@ -80,7 +81,9 @@ def test_a_signal_ends_the_wait_for_a_lock(
 
 
 @SIGNALS
-def test_a_signal_cancels_a_running_statement(desk: Desk, eventually: Eventually, number: signal.Signals) -> None:
+def test_a_signal_cancels_a_running_statement(
+    desk: Desk, eventually: Eventually, number: signal.Signals
+) -> None:
     desk.write(SLOW, sql="CREATE TABLE things (id int); CREATE TABLE slow AS SELECT 1 AS row")
     process = desk.start("apply", NAME, *AT_ONCE)
     eventually(lambda: desk.ask(SLEEPING), timeout=30)
@@ -134,13 +137,18 @@ def test_a_signal_ends_an_audit(desk: Desk, eventually: Eventually, number: sign
     process.send_signal(number)
     said = ended(process)
     is_clean(desk, said, eventually)
-    assert "Stopped: the command was stopped: what was done before stays done, nothing else was begun\n" in said.err
+    assert (
+        "Stopped: the command was stopped: what was done before stays done, nothing else was begun\n"
+        in said.err
+    )
     assert desk.catalog() == before
     assert not desk.has_ledger
 
 
 def test_a_signal_ends_a_rehearsal_and_its_clone_goes(desk: Desk, major: int, eventually: Eventually) -> None:
-    files = step("SELECT pg_sleep(60);\nALTER TABLE things ADD COLUMN note text;", lock="AccessExclusive on things")
+    files = step(
+        "SELECT pg_sleep(60);\nALTER TABLE things ADD COLUMN note text;", lock="AccessExclusive on things"
+    )
     desk.write(files)
     before = desk.catalog()
     running = embedded.start(major)
@@ -148,9 +156,7 @@ def test_a_signal_ends_a_rehearsal_and_its_clone_goes(desk: Desk, major: int, ev
         with psycopg.connect(running.conninfo_for("postgres"), autocommit=True) as conn:
             clones = "SELECT datname FROM pg_database WHERE datname LIKE 'rehearsal\\_700%'"
             already = conn.execute(clones).fetchall()
-            asleep = (
-                "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname LIKE 'rehearsal\\_700%'"
-            )
+            asleep = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname LIKE 'rehearsal\\_700%'"
             process = desk.start("apply", NAME, *GO)
             eventually(lambda: conn.execute(asleep).fetchall(), timeout=30)
             process.send_signal(signal.SIGINT)
@@ -206,11 +212,8 @@ def test_the_connection_lost_in_a_step_is_one_message_and_the_record_tells_it(
 
 
 @pytest.fixture
-def doomed(major: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.Server]:
+def doomed(major: int) -> Iterator[embedded.Server]:
     """A server that a test may stop."""
-    import shutil
-    import tempfile
-
     folder = Path(tempfile.mkdtemp(prefix="pgrunbook-test-", dir="/tmp"))
     running = embedded.start(major, folder=folder)
     yield running
@@ -237,7 +240,10 @@ def test_a_server_that_stops_in_the_middle_of_a_step_is_one_message(
     assert "failed at 001_only" in text
     assert "the ledger could not be reached any more" in text
     gone = desk("status")
-    assert (gone.code, gone.err.splitlines()[0]) == (1, "CannotConnect: cannot connect to database 'shop' on the local socket as 'postgres'")
+    assert gone.code == 1
+    assert gone.err.startswith(
+        "CannotConnect: cannot connect to database 'shop' on the local socket as 'postgres'\n"
+    )
     embedded.start(doomed.major, folder=doomed.folder)
     with desk.looking() as conn:
         conn.execute("DELETE FROM slow")
@@ -260,7 +266,6 @@ def test_work_that_ends_before_it_can_be_stopped_is_not_followed_by_more() -> No
     run = Obeying()
 
     def work() -> str:
-        signal.raise_signal(signal.SIGINT) if threading.current_thread() is threading.main_thread() else None
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
         assert run.asked.wait(10)
         return "done"

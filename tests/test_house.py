@@ -19,7 +19,7 @@ pytestmark = pytest.mark.static
 LAYERS = (
     ("errors", "detail"),
     ("lockmode", "target", "queries", "server", "journal", "history", "kernel"),
-    ("naming", "folder", "places", "identity"),
+    ("naming", "folder", "places", "identity", "loading"),
     ("session", "header", "clone"),
     ("statement", "catalog", "ledger", "patience", "observers", "traffic", "hold"),
     ("script",),

@@ -19,7 +19,8 @@ from pgrunbook.errors import UnknownName
 def write(folder: Path, *cells: str, name: str = "book") -> Path:
     book = nbformat.v4.new_notebook()
     book.cells = [
-        nbformat.v4.new_markdown_cell(cell) if cell.startswith("#") else nbformat.v4.new_code_cell(cell) for cell in cells
+        nbformat.v4.new_markdown_cell(cell) if cell.startswith("#") else nbformat.v4.new_code_cell(cell)
+        for cell in cells
     ]
     path = folder / f"{name}.ipynb"
     nbformat.write(book, path)
@@ -37,12 +38,18 @@ def test_a_notebook_is_found_by_name_or_refused_with_those_that_exist(tmp_path: 
     assert notebook.path_of("010_class_code", within=tmp_path) == path
     with pytest.raises(UnknownName) as caught:
         notebook.path_of("030_none", within=tmp_path)
-    assert str(caught.value) == "no notebook named '030_none'\n  next: choose one of: 010_class_code, 020_other"
+    assert (
+        str(caught.value) == "no notebook named '030_none'\n  next: choose one of: 010_class_code, 020_other"
+    )
 
 
-def test_it_runs_in_its_own_folder_tells_each_heading_once_and_stops_at_the_first_failure(tmp_path: Path) -> None:
+def test_it_runs_in_its_own_folder_tells_each_heading_once_and_stops_at_the_first_failure(
+    tmp_path: Path,
+) -> None:
     told: list[str] = []
-    path = write(tmp_path, "# Title\n\n## One", "import os; os.getcwd()", "1", "## Two", "1 / 0", "## Three", "3")
+    path = write(
+        tmp_path, "# Title\n\n## One", "import os; os.getcwd()", "1", "## Two", "1 / 0", "## Three", "3"
+    )
     done = execute(path, on_section=told.append)
     assert (done.finished, done.ename, done.evalue) == (False, "ZeroDivisionError", "division by zero")
     assert told == ["One", "Two"]
@@ -74,9 +81,13 @@ def test_an_interrupt_stops_the_cell_that_runs_and_begins_no_other(
 @pytest.mark.static
 def test_what_is_saved_keeps_counts_and_outputs_and_nothing_of_the_machine(tmp_path: Path) -> None:
     path = tmp_path / "book.ipynb"
-    cell = nbformat.v4.new_code_cell("1", execution_count=1, metadata={"execution": {"iopub.status": "x"}, "tags": ["t"]})
+    cell = nbformat.v4.new_code_cell(
+        "1", execution_count=1, metadata={"execution": {"iopub.status": "x"}, "tags": ["t"]}
+    )
     cell.outputs = [
-        nbformat.v4.new_output("execute_result", {"text/plain": "1"}, execution_count=1, metadata={"pgrunbook": {"pid": 7}}),
+        nbformat.v4.new_output(
+            "execute_result", {"text/plain": "1"}, execution_count=1, metadata={"pgrunbook": {"pid": 7}}
+        ),
         nbformat.v4.new_output("stream", text="said"),
     ]
     book = nbformat.v4.new_notebook(

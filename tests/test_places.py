@@ -19,7 +19,7 @@ def _nothing_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_in_a_checkout_everything_lies_in_it() -> None:
-    assert places.PROJECT == Path(__file__).parents[1]
+    assert Path(__file__).parents[1] == places.PROJECT
     assert places.notebooks() == places.PROJECT / "notebooks"
     assert places.records() == places.PROJECT / "records"
     assert places.embedded_major() == 18
@@ -46,5 +46,7 @@ def test_outside_a_checkout_records_lie_in_the_current_folder(
 @pytest.mark.parametrize("named", ["99", "abc", "１８"])
 def test_a_version_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch, named: str) -> None:
     monkeypatch.setenv("PGRUNBOOK_POSTGRES", named)
-    with pytest.raises(UnknownName, match=rf"^no embedded PostgreSQL \(PGRUNBOOK_POSTGRES\) named '{named}'\n"):
+    with pytest.raises(
+        UnknownName, match=rf"^no embedded PostgreSQL \(PGRUNBOOK_POSTGRES\) named '{named}'\n"
+    ):
         places.embedded_major()

@@ -70,7 +70,10 @@ def test_rows_of_a_warning_stop_nothing(look: Connection, tmp_path: Path) -> Non
             "SELECT nextval('counter') AS x",
             "could not be run: cannot execute nextval() in a read-only transaction",
         ),
-        ("SELECT complain() AS x", "could not be run: CONTEXT:  PL/pgSQL function complain() line 1 at RAISE"),
+        (
+            "SELECT complain() AS x",
+            "could not be run: CONTEXT:  PL/pgSQL function complain() line 1 at RAISE",
+        ),
     ],
 )
 @pytest.mark.parametrize("severity", ["stop", "warn"])

@@ -43,7 +43,11 @@ def test_a_record_holds_the_hashes_of_the_ledger_and_its_facts_are_kept_beside_i
     assert file == applied.records / applied.run_id / "record.html"
     head = applied.ledger.events(run_id=applied.run_id)[-1]["hash"]
     assert head[:12] in read(file)
-    assert sorted(path.name for path in file.parent.iterdir()) == ["journal.jsonl", "ledger.json", "record.html"]
+    assert sorted(path.name for path in file.parent.iterdir()) == [
+        "journal.jsonl",
+        "ledger.json",
+        "record.html",
+    ]
     # A notebook writes its record from another process, when the rehearsal's database has gone.
     summary = record.from_journal(applied.run_id)
     assert (summary.outcome, len(summary.steps)) == ("done", 3)
@@ -70,7 +74,7 @@ def test_a_run_that_wrote_nothing_to_the_target_is_told_from_its_journal(
 
 
 def test_a_run_whose_database_has_gone_is_told_from_its_journal(
-    applied: Run, server: object, monkeypatch: pytest.MonkeyPatch
+    applied: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record.write_record(applied, [])
     applied.close()
@@ -78,8 +82,9 @@ def test_a_run_whose_database_has_gone_is_told_from_its_journal(
     def gone(*_arguments: object, **_options: object) -> None:
         raise psycopg.OperationalError("connection refused")
 
-    monkeypatch.setattr(psycopg, "connect", gone)
-    text = read(record.write_record(applied, []))
+    with monkeypatch.context() as patched:
+        patched.setattr(psycopg, "connect", gone)
+        text = read(record.write_record(applied, []))
     assert "not read: the ledger could not be reached any more" in text
     assert "003_require_code" in text
     # What was kept before is older than what the journal knows.

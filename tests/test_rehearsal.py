@@ -16,6 +16,7 @@ from throwaway import FILES, TABLE, changed, step, write
 
 from pgrunbook import catalog, rehearsal, session, target
 from pgrunbook import server as embedded
+from pgrunbook.clone import clone
 from pgrunbook.errors import RehearsalFailed
 from pgrunbook.rehearsal import Rehearsal
 from pgrunbook.target import Kind, Target
@@ -115,7 +116,9 @@ def test_tables_that_are_dropped_or_renamed_are_still_known_by_name(rehearse: Re
     files = {
         **step("ALTER TABLE app.old RENAME TO older;", "SELECT 1 AS x WHERE to_regclass('app.older') IS NULL;",
                "ALTER TABLE app.older RENAME TO old;", lock="AccessExclusive on app.old"),
-        "rollback/001_only.sql": "-- Back\n-- lock: AccessExclusive on app.older\n\nALTER TABLE app.older RENAME TO old;\n",
+        "rollback/001_only.sql": (
+            "-- Back\n-- lock: AccessExclusive on app.older\n\nALTER TABLE app.older RENAME TO old;\n"
+        ),
         **step("DROP TABLE public.things;", "SELECT 1 AS x WHERE to_regclass('things') IS NOT NULL;",
                TABLE.splitlines()[0], name="002_drop", lock="AccessExclusive on public.things"),
         "rollback/002_drop.sql": f"-- Back\n-- lock: none\n\n{TABLE.splitlines()[0]}\n",
@@ -206,7 +209,7 @@ def test_the_password_reaches_pg_dump_through_the_environment_only(
     monkeypatch.setattr(subprocess, "run", watched)
     source = Target(Kind.LIVE, make_conninfo(database, password="s3cret ' word"))
     name = f"clone_{uuid.uuid4().hex[:12]}"
-    rehearsal.clone(source, server, name)
+    clone(source, server, name)
     embedded.drop_database(server, name)
     (dump, dumped), (psql, restored) = seen
     assert [Path(command[0]).name for command in (dump, psql)] == ["pg_dump", "psql"]
@@ -220,7 +223,7 @@ def test_rows_owners_grants_and_the_ledger_stay_behind(
     conn.execute(TABLE + "CREATE SCHEMA pgrunbook; CREATE TABLE pgrunbook.event (id int)")
     with throwaway.role(conn, "GRANT SELECT ON things TO {0}", "ALTER TABLE things OWNER TO {0}"):
         name = f"clone_{uuid.uuid4().hex[:12]}"
-        cloned = rehearsal.clone(target.rehearsal(database), server, name)
+        cloned = clone(target.rehearsal(database), server, name)
         with throwaway.looking(cloned.conninfo) as look:
             assert session.value(look, "SELECT count(*) FROM things") == 0
             assert session.value(look, "SELECT to_regnamespace('pgrunbook')") is None

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -32,7 +35,12 @@ def test_what_a_remedy_removes_is_planted_unless_told_otherwise(server: Server, 
         "samples/no_go/20_long_codes.sql": "UPDATE things SET code = 'much too long' WHERE id = 9;\n",
     }
     chosen = write(tmp_path, changed(stubborn))
-    for planted, first, long in ((None, 3, 0), ([], 1, 0), (["20_long_codes"], 1, 1), (["10_doubled_codes"], 3, 0)):
+    for planted, first, long in (
+        (None, 3, 0),
+        ([], 1, 0),
+        (["20_long_codes"], 1, 1),
+        (["10_doubled_codes"], 3, 0),
+    ):
         made = samples.make(server, chosen, planted=planted)
         try:
             assert made.kind is Kind.REHEARSAL
@@ -65,12 +73,16 @@ def test_a_sample_that_does_not_load_is_named_and_leaves_no_database(server: Ser
     assert names(server) == before
 
 
-def test_a_database_in_use_or_fresh_is_not_swept(server: Server, tmp_path: Path) -> None:
+def test_only_databases_that_are_old_and_unused_are_swept(
+    server: Server, tmp_path: Path, eventually: Callable[..., Any]
+) -> None:
     made = samples.make(server, write(tmp_path))
-    try:
-        with session.connect(made, purpose="in use"):
-            assert samples.sweep(server) == []
+    assert samples.sweep(server) == []
+    with session.connect(made, purpose="in use") as conn:
+        oid = session.value(conn, "SELECT oid FROM pg_database WHERE datname = current_database()")
+        os.utime(server.data / "base" / str(oid) / "PG_VERSION", (0, 0))
         assert samples.sweep(server) == []
         assert doubled(made) == 3
-    finally:
-        samples.remove(server, made)
+    left = names(server)
+    assert eventually(lambda: samples.sweep(server)) == left
+    assert names(server) == []

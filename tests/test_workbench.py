@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -14,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-import psycopg
 import pytest
 from operating import Desk, ended
-from throwaway import FILES, NAME, changed
+from throwaway import NAME
 
-from pgrunbook import change, scaffold, server, workbench
+from pgrunbook import change, scaffold, workbench
 
 ROOT = Path(__file__).parents[1]
 OPEN = f"from pgrunbook import Runbook\n\nrunbook = Runbook.open({NAME!r}, planted=[])\nrunbook"
@@ -197,7 +195,9 @@ def test_a_new_change_can_be_rehearsed_as_it_is(workshop: Desk) -> None:
     assert (said.code, said.facts["outcome"]) == (0, "done"), said.out
 
 
-def test_the_lab_opens_on_the_notebooks_while_the_server_runs(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_lab_opens_on_the_notebooks_while_the_server_runs(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     told: list[Any] = []
 
     class Lab:

@@ -134,7 +134,9 @@ def _told(failure: BaseException) -> RunbookError:
     said = str(failure)
     with contextlib.suppress(RunbookError):
         said = target.from_environment(os.environ).redacted(said)
-    reason, *details = [line.strip() for line in said.splitlines() if line.strip()] or [type(failure).__name__]
+    reason, *details = [line.strip() for line in said.splitlines() if line.strip()] or [
+        type(failure).__name__
+    ]
     return TargetFailed(reason=reason, details=details[:3])
 
 

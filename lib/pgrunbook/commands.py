@@ -16,6 +16,7 @@ from pgrunbook import session, standing, target, workbench
 from pgrunbook.errors import FAILED, REFUSED, RehearsalDiffers, RunbookError
 from pgrunbook.headless import EmbeddedServer, Opened, Progress, interruptible, say
 from pgrunbook.ledger import Ledger
+from pgrunbook.loading import load_notebook_libraries
 from pgrunbook.rehearsal import Rehearsal
 from pgrunbook.run import ROLLBACK, Run
 from pgrunbook.views import boards, costs, table
@@ -58,6 +59,7 @@ def preflight(given: argparse.Namespace) -> int:
 
 def apply(given: argparse.Namespace) -> int:
     """Audit, rehearse, apply what is not applied yet, verify, record."""
+    load_notebook_libraries()
     from pgrunbook.record import write_record
 
     progress = Progress(given.json)
@@ -108,6 +110,7 @@ def apply(given: argparse.Namespace) -> int:
 
 def _record_all_the_same(run: Run, shown: Sequence[tuple[str, View]], progress: Progress) -> None:
     """Write the record of a run that failed, but let nothing hide why it did."""
+    load_notebook_libraries()
     from pgrunbook.record import write_record
 
     with contextlib.suppress(RunbookError, psycopg.Error, OSError):
@@ -179,6 +182,7 @@ def verify(given: argparse.Namespace) -> int:
 
 def rollback(given: argparse.Namespace) -> int:
     """Undo applied steps in reverse order, down to but not including `--to`."""
+    load_notebook_libraries()
     from pgrunbook.record import write_record
 
     with Opened(given) as run:
@@ -226,6 +230,7 @@ def status(given: argparse.Namespace) -> int:
 
 def record(given: argparse.Namespace) -> int:
     """Write the HTML record of a run from the ledger alone."""
+    load_notebook_libraries()
     from pgrunbook.record import from_ledger
 
     bound = target.from_environment(os.environ)

@@ -15,6 +15,7 @@ from pgrunbook import kernel, places, question, samples, server, session, target
 from pgrunbook.conduct import conduct
 from pgrunbook.errors import GateClosed
 from pgrunbook.gate import Policy
+from pgrunbook.loading import load_notebook_libraries
 from pgrunbook.news import News
 from pgrunbook.run import ROLLBACK, Run
 from pgrunbook.server import Server
@@ -231,6 +232,7 @@ class Runbook:
     def record(self) -> View:
         """Write the HTML record of this run; where it lies is shown to whoever is there."""
         # The libraries behind it take seconds to load: nobody should wait for them at the first cell.
+        load_notebook_libraries()
         from pgrunbook.record import write_record
 
         status = self.run.status()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable
+from pathlib import Path
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -30,15 +31,21 @@ def make(server: Server, change: Change, *, planted: Iterable[str] | None = None
     target = rehearsal(embedded.create_database(server, name))
     chosen = [remedy.name for remedy in change.remedies] if planted is None else list(planted)
     files = [change.go_sample, *(change.no_go_samples.get(check) for check in chosen)]
+    try:
+        _load(target, [file for file in files if file is not None])
+    except BaseException:
+        remove(server, target)
+        raise
+    return target
+
+
+def _load(target: Target, files: Iterable[Path]) -> None:
     with session.connect(target, purpose="samples") as conn:
         for file in files:
-            if file is None:
-                continue
             try:
                 conn.execute(file.read_bytes())
             except psycopg.Error as error:
                 raise SampleFailed(file=f"samples/{file.name}", reason=str(error).splitlines()[0]) from error
-    return target
 
 
 def remove(server: Server, target: Target) -> None:

@@ -15,12 +15,14 @@ from pgrunbook import places, server
 from pgrunbook.errors import FAILED, REFUSED
 from pgrunbook.headless import EmbeddedServer, Progress, say
 from pgrunbook.identity import new_run_id
+from pgrunbook.loading import load_notebook_libraries
 
 __all__ = ["lab", "new", "rehearse", "test"]
 
 
 def rehearse(given: argparse.Namespace) -> int:
     """Execute the change's notebook on the embedded server and write its record."""
+    load_notebook_libraries()
     from pgrunbook import notebook
     from pgrunbook.record import from_journal, write_executed
 
@@ -74,6 +76,7 @@ def rehearse(given: argparse.Namespace) -> int:
 
 def new(given: argparse.Namespace) -> int:
     """Copy the template to a new change and its notebook."""
+    load_notebook_libraries()
     from pgrunbook import scaffold
 
     root = changes.root_from(os.environ)

@@ -1,0 +1,70 @@
+"""Rolling back, beyond what the tests of a run prove."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+import throwaway
+from throwaway import HASTY, apply, roll_back, running, statuses, write
+
+from pgrunbook import catalog, session, target
+from pgrunbook.errors import LockNotTaken
+
+if TYPE_CHECKING:
+    from conftest import Elsewhere
+
+Conn = psycopg.Connection[dict[str, Any]]
+
+
+def snapshot(database: str) -> catalog.Catalog:
+    with session.connect(target.rehearsal(database), purpose="look") as conn:
+        return catalog.snapshot(conn)
+
+
+def test_each_step_back_restores_the_catalog_as_it_was_before_it(
+    conn: Conn, database: str, tmp_path: Path
+) -> None:
+    conn.execute(throwaway.TABLE)
+    with running(write(tmp_path), database, tmp_path) as made:
+        states = [snapshot(database)]
+        for step in made.change.steps:
+            apply(made, step.number)
+            states.append(snapshot(database))
+        assert len(set(states)) == 4
+        for keep, state in (("002", states[2]), ("001", states[1]), (None, states[0])):
+            roll_back(made, keep)
+            assert catalog.differences(state, snapshot(database)) == []
+        # A second time there is nothing to do.
+        assert roll_back(made) == []
+
+
+def test_a_way_back_that_cannot_have_its_lock_is_tried_again_by_the_next_call(
+    conn: Conn, database: str, tmp_path: Path, elsewhere: Elsewhere
+) -> None:
+    conn.execute(throwaway.TABLE)
+    with running(write(tmp_path), database, tmp_path, budgets=HASTY) as made:
+        apply(made)
+        elsewhere.begin_and_hold("SELECT FROM things WHERE id = 1 FOR UPDATE")
+        with pytest.raises(LockNotTaken):
+            roll_back(made)
+        assert statuses(made) == ["done", "done", "rolling back"]
+        elsewhere.release()
+        assert roll_back(made) == ["003_require_code", "002_build_index", "001_add_note"]
+
+
+def test_a_change_whose_files_were_edited_after_they_ran_can_still_go_back(
+    conn: Conn, database: str, tmp_path: Path
+) -> None:
+    conn.execute(throwaway.TABLE)
+    before = snapshot(database)
+    with running(write(tmp_path), database, tmp_path) as made:
+        apply(made)
+    edited = {
+        path: (text or "") + "\n-- edited\n" for path, text in throwaway.FILES.items() if "migrate" in path
+    }
+    with running(write(tmp_path, throwaway.changed(edited)), database, tmp_path) as made:
+        assert len(roll_back(made)) == 3
+    assert snapshot(database) == before
