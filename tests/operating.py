@@ -1,4 +1,4 @@
-"""An operator's shell for tests: a target, folders of their own, and commands run in this process or in one of their own."""
+"""An operator's shell for tests: a target, folders, and commands in this process or in one of their own."""
 
 from __future__ import annotations
 

@@ -63,7 +63,8 @@ def test_an_interrupt_stops_the_cell_that_runs_and_begins_no_other(
 ) -> None:
     flag = tmp_path / "reached"
     # The cell takes the interrupt for itself: the next one must not run all the same.
-    cell = f"import pathlib, time\npathlib.Path({str(flag)!r}).touch()\ntry:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    pass"
+    first = f"import pathlib, time\npathlib.Path({str(flag)!r}).touch()"
+    cell = f"{first}\ntry:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    pass"
     path = write(tmp_path, "## One", cell, "## Two", "pathlib.Path('two').touch()")
 
     def interrupt() -> None:

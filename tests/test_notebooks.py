@@ -34,8 +34,14 @@ def code_cells(path: Path) -> list[Any]:
 
 def is_compared(cell: Any) -> bool:
     """Whether nbval compares something of this cell: it ran, it shows something, nobody told nbval to look away."""
-    ignored = IGNORED.search(cell.source) or any(tag.startswith("nbval-") for tag in cell.metadata.get("tags", []))
-    shown = [output for output in cell.outputs if set(output.get("data", {"text": 1})) - {"image/png", "image/jpeg"}]
+    ignored = IGNORED.search(cell.source) or any(
+        tag.startswith("nbval-") for tag in cell.metadata.get("tags", [])
+    )
+    shown = [
+        output
+        for output in cell.outputs
+        if set(output.get("data", {"text": 1})) - {"image/png", "image/jpeg"}
+    ]
     return cell.execution_count is not None and bool(shown) and not ignored
 
 
@@ -128,8 +134,13 @@ def stubborn_notebook(tmp_path: Path) -> Path:
     stops = [check.name for check in loaded.preflight if check.header.severity.value == "stop"]
     planted = next(name for name in reversed(stops) if name not in remedies and name in loaded.no_go_samples)
     for cell in notebook.cells:
-        cell.source = cell.source.replace("Runbook.open(change,", f'Runbook.open(change, planted=["{planted}"],')
-        if "runbook.preview" in cell.source or "remedy(" in cell.source or '.gate("10_' in cell.source or '.gate("20_' in cell.source:
+        cell.source = cell.source.replace(
+            "Runbook.open(change,", f'Runbook.open(change, planted=["{planted}"],'
+        )
+        if any(
+            call in cell.source
+            for call in ("runbook.preview", "remedy(", *(f'gate("{name}' for name in remedies))
+        ):
             cell.source = "None"
     path = tmp_path / "stubborn.ipynb"
     nbformat.write(notebook, path)
@@ -170,14 +181,29 @@ def test_a_no_go_stops_the_notebook_before_any_ddl(
         samples.remove(server, target)
 
 
-def test_the_same_notebook_without_the_obstacle_goes_past_that_gate(server: server.Server, tmp_path: Path) -> None:
+def test_the_same_notebook_without_the_obstacle_goes_past_that_gate(
+    server: server.Server, tmp_path: Path
+) -> None:
     # The counterpart that shows that the lane above can tell the difference.
     loaded = change.load(CHANGES[0], root=ROOT / "sql" / "changes")
     target = samples.make(server, loaded, planted=[])
     try:
         with psycopg.connect(target.conninfo, autocommit=True, row_factory=dict_row) as conn:
-            environment = {**os.environ, "PGRUNBOOK_TARGET": target.conninfo, "PGRUNBOOK_RECORDS": str(tmp_path)}
-            command = [sys.executable, "-m", "pgrunbook", "apply", CHANGES[0], "--approve-all", "--reason", "test"]
+            environment = {
+                **os.environ,
+                "PGRUNBOOK_TARGET": target.conninfo,
+                "PGRUNBOOK_RECORDS": str(tmp_path),
+            }
+            command = [
+                sys.executable,
+                "-m",
+                "pgrunbook",
+                "apply",
+                CHANGES[0],
+                "--approve-all",
+                "--reason",
+                "test",
+            ]
             done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stderr
             row = conn.execute("SELECT count(*) AS n FROM pgrunbook.step WHERE status = 'done'").fetchone()

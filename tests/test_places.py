@@ -43,7 +43,7 @@ def test_outside_a_checkout_records_lie_in_the_current_folder(
     assert places.records() == tmp_path / "records"
 
 
-@pytest.mark.parametrize("named", ["99", "abc", "１８"])
+@pytest.mark.parametrize("named", ["99", "abc", "\uff11\uff18"])
 def test_a_version_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch, named: str) -> None:
     monkeypatch.setenv("PGRUNBOOK_POSTGRES", named)
     with pytest.raises(

@@ -31,7 +31,9 @@ def names(server: Server) -> list[str]:
 
 def test_what_a_remedy_removes_is_planted_unless_told_otherwise(server: Server, tmp_path: Path) -> None:
     stubborn = {
-        "preflight/20_long_codes.sql": "-- Long\n-- effect: none\n\nSELECT id AS id FROM things WHERE length(code) > 9;\n",
+        "preflight/20_long_codes.sql": (
+            "-- Long\n-- effect: none\n\nSELECT id AS id FROM things WHERE length(code) > 9;\n"
+        ),
         "samples/no_go/20_long_codes.sql": "UPDATE things SET code = 'much too long' WHERE id = 9;\n",
     }
     chosen = write(tmp_path, changed(stubborn))

@@ -13,7 +13,7 @@ import pytest
 import throwaway
 from throwaway import TABLE, changed, role, running, step, tight, write
 
-from pgrunbook import concurrent, session
+from pgrunbook import session
 from pgrunbook.errors import LockNotTaken, StepCancelled, StepFailed
 from pgrunbook.patience import POLICY
 from pgrunbook.preflight import Board
@@ -386,26 +386,3 @@ def test_a_frozen_client_loses_its_locks(
                 applied.result(20)
         monkeypatch.undo()
         assert throwaway.apply(run, "001") == ["apply"]
-
-
-def test_what_is_left_of_a_build_that_still_runs_is_said(
-    conn: Conn,
-    database: str,
-    elsewhere: Elsewhere,
-    someone_else: Callable[[], Elsewhere],
-    eventually: Eventually,
-) -> None:
-    elsewhere.begin_and_hold("UPDATE things SET code = code WHERE id = 1")
-    building = someone_else().submit("CREATE INDEX CONCURRENTLY things_code ON things (code)")
-    with throwaway.looking(database) as look:
-        eventually(lambda: (state := concurrent.index_state(look, "things_code")) and state.built_by)
-        assert concurrent.what_is_left(look, "things_code") == (
-            "the server still builds index things_code; the next apply watches it to its end"
-        )
-        elsewhere.release()
-        building.result(20)
-        assert concurrent.what_is_left(look, "things_code") == (
-            "a valid index things_code is there; the next apply tells whether it is the one"
-        )
-        assert concurrent.what_is_left(look, "gone") == "nothing was left behind"
-        assert concurrent.what_is_left(look, None) == "nothing was left behind"

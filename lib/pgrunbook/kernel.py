@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
-__all__ = ["attended", "still_here"]
+__all__ = ["answered", "attended", "still_here"]
 
 
 def attended() -> bool:
@@ -21,6 +22,25 @@ def attended() -> bool:
 def still_here() -> bool:
     """Return whether the kernel goes on: during a shutdown it may start one more queued cell."""
     return not getattr(_shell(), "exit_now", False)
+
+
+def answered() -> None:
+    """Tell the browser that a widget's message was dealt with, so that it sends the next one.
+
+    A text field sends one change and waits until the kernel has been idle. ipykernel 7.4 deals with it while a
+    cell awaits, but does not say so: of a typed word only the first letter would arrive.
+    """
+    # Outside a kernel there is no browser.
+    with contextlib.suppress(AttributeError, LookupError):
+        running = _shell().kernel
+        for state in ("idle", "busy"):
+            running.session.send(
+                running.iopub_socket,
+                "status",
+                {"execution_state": state},
+                parent=running.get_parent("shell"),
+                ident=b"status",
+            )
 
 
 def _shell() -> Any:

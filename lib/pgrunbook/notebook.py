@@ -98,7 +98,7 @@ class _Stopped(Exception):
 
 
 def _in_thread(client: NotebookClient, stop: threading.Event, **options: Any) -> None:
-    """Execute away from the main thread, where nbclient would answer signals by pulling the kernel from under itself."""
+    """Execute away from the main thread, where nbclient answers signals by taking the kernel from itself."""
     failure: list[BaseException] = []
     ended = threading.Event()
     loop = asyncio.new_event_loop()

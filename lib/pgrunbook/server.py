@@ -288,9 +288,8 @@ def drop_database(server: Server, name: str) -> None:
     """Drop a database, if it is there, with its sessions, prepared transactions and replication slots."""
     taken, size = name in ("postgres", "template0", "template1"), len(name.encode())
     if taken or not 0 < size <= 63:
-        raise errors.BadDatabaseName(
-            name=name, found="the server needs it" if taken else f"it has {size} bytes"
-        )
+        found = "the server needs it" if taken else f"it has {size} bytes"
+        raise errors.BadDatabaseName(name=name, found=found)
     with psycopg.connect(server.conninfo_for("postgres"), autocommit=True) as connection:
         prepared = "SELECT gid FROM pg_prepared_xacts WHERE database = %s"
         for (gid,) in connection.execute(prepared, [name]).fetchall():

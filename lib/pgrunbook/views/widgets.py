@@ -10,6 +10,7 @@ from typing import Any
 import ipywidgets
 from IPython.display import clear_output, display
 
+from pgrunbook import kernel
 from pgrunbook.views.text import shorten, visible
 from pgrunbook.views.units import duration
 
@@ -68,8 +69,8 @@ class GatePanel:
         self.name = ipywidgets.Text(value=asked.who, placeholder="your name", layout={"width": "16em"})
         self.go = ipywidgets.Button(description="GO", button_style="success", disabled=True)
         self.no_go = ipywidgets.Button(description="NO-GO", button_style="danger")
-        self.word.observe(self._arm, names="value")
-        self.name.observe(self._arm, names="value")
+        for one in (self.word, self.name, self.reason):
+            one.observe(self._typed, names="value")
         self.go.on_click(self._answered(True))
         self.no_go.on_click(self._answered(False))
         note = (
@@ -89,9 +90,10 @@ class GatePanel:
         """Take the panel away as soon as the decision is shown in its place."""
         _close(self.box)
 
-    def _arm(self, _change: Any) -> None:
-        typed = self.word.value.strip() == self.question.word
-        self.go.disabled = not (typed and self.name.value.strip())
+    def _typed(self, _change: Any) -> None:
+        armed = self.word.value.strip() == self.question.word
+        self.go.disabled = not (armed and self.name.value.strip())
+        kernel.answered()
 
     def _answered(self, go: bool) -> Callable[[Any], None]:
         def pressed(_button: Any) -> None:

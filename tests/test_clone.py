@@ -1,0 +1,67 @@
+"""The clone: the target's schema and nothing else of it, and no secret on a command line."""
+
+from __future__ import annotations
+
+import subprocess
+import uuid
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import throwaway
+from psycopg.conninfo import make_conninfo
+from throwaway import TABLE
+
+from pgrunbook import server as embedded
+from pgrunbook import session, target
+from pgrunbook.clone import clone
+from pgrunbook.errors import RehearsalFailed
+from pgrunbook.target import Kind, Target
+
+Conn = psycopg.Connection[dict[str, Any]]
+
+
+def test_a_source_that_cannot_be_dumped_is_named(server: embedded.Server, conn: Conn) -> None:
+    with pytest.raises(RehearsalFailed) as caught:
+        clone(target.rehearsal(server.conninfo_for("not_there")), server, "clone_of_nothing")
+    assert str(caught.value).startswith("rehearsal: pg_dump: ")
+    assert 'database "not_there" does not exist' in str(caught.value)
+    assert session.value(conn, "SELECT count(*) FROM pg_database WHERE datname = 'clone_of_nothing'") == 0
+
+
+def test_the_password_reaches_pg_dump_through_the_environment_only(
+    conn: Conn, database: str, server: embedded.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = list[tuple[list[str], dict[str, str]]]()
+    run = subprocess.run
+
+    def watched(command: list[str], **options: Any) -> subprocess.CompletedProcess[bytes]:
+        seen.append((command, options["env"]))
+        return run(command, **options)
+
+    monkeypatch.setattr(subprocess, "run", watched)
+    source = Target(Kind.LIVE, make_conninfo(database, password="s3cret ' word"))
+    name = f"clone_{uuid.uuid4().hex[:12]}"
+    clone(source, server, name)
+    embedded.drop_database(server, name)
+    (dump, dumped), (psql, restored) = seen
+    assert [Path(command[0]).name for command in (dump, psql)] == ["pg_dump", "psql"]
+    assert "s3cret" not in " ".join([*dump, *psql, *restored.values()])
+    assert dumped["PGPASSWORD"] == "s3cret ' word"
+
+
+def test_rows_owners_grants_and_the_ledger_stay_behind(
+    conn: Conn, database: str, server: embedded.Server
+) -> None:
+    conn.execute(TABLE + "CREATE SCHEMA pgrunbook; CREATE TABLE pgrunbook.event (id int)")
+    with throwaway.role(conn, "GRANT SELECT ON things TO {0}", "ALTER TABLE things OWNER TO {0}"):
+        name = f"clone_{uuid.uuid4().hex[:12]}"
+        cloned = clone(target.rehearsal(database), server, name)
+        with throwaway.looking(cloned.conninfo) as look:
+            assert session.value(look, "SELECT count(*) FROM things") == 0
+            assert session.value(look, "SELECT to_regnamespace('pgrunbook')") is None
+            assert session.value(look, "SELECT relowner::regrole::text || coalesce(relacl::text, '') FROM pg_class"
+                                       " WHERE oid = 'things'::regclass") == "postgres"  # fmt: skip
+        embedded.drop_database(server, name)
+        conn.execute("ALTER TABLE things OWNER TO postgres")
