@@ -124,6 +124,11 @@ CHANGES = [
     ("ALTER DOMAIN short SET DEFAULT 'ab'", "type", "ALTER DOMAIN short DROP DEFAULT"),
     ("ALTER DOMAIN short SET NOT NULL", "type", "ALTER DOMAIN short DROP NOT NULL"),
     ("ALTER DOMAIN short ADD CONSTRAINT c CHECK (VALUE <> 'no')", "type", "ALTER DOMAIN short DROP CONSTRAINT c"),
+    (
+        "ALTER DOMAIN short RENAME CONSTRAINT short_check TO c",
+        "type",
+        "ALTER DOMAIN short RENAME CONSTRAINT c TO short_check",
+    ),
     ("ALTER TYPE colour RENAME VALUE 'red' TO 'blue'", "type", "ALTER TYPE colour RENAME VALUE 'blue' TO 'red'"),
     ("REVOKE USAGE ON TYPE span FROM PUBLIC", "type", "GRANT USAGE ON TYPE span TO PUBLIC"),
     (

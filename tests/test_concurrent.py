@@ -31,8 +31,10 @@ def ours(database: str, conn: Conn) -> Iterator[Connection]:
 
 @pytest.fixture
 def pool() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor() as made:
-        yield made
+    made = ThreadPoolExecutor()
+    yield made
+    # A test that failed must not wait for what it left waiting: the other sessions end after this.
+    made.shutdown(wait=False, cancel_futures=True)
 
 
 def broken(conn: Conn, index: str = "i", table: str = "t") -> None:

@@ -58,7 +58,7 @@ class Asking:
             raise Stopped
 
     def acquire(self, locks: Sequence[LockClaim] = ON_T, **options: Any) -> Acquired:
-        options = {"stall_budget_ms": BUDGET_MS, "checkpoint": self.checkpoint, **options}
+        options = {"stall_budget_ms": BUDGET_MS, "checkpoint": self.checkpoint, "limit_s": 20, **options}
         return patience.acquire(
             self.work, self.look, locks, on_wait=lambda who, n: self.waits.append((list(who), n)), **options
         )
@@ -89,8 +89,10 @@ def asking(database: str, conn: Conn) -> Iterator[Asking]:
 
 @pytest.fixture
 def pool() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor() as made:
-        yield made
+    made = ThreadPoolExecutor()
+    yield made
+    # A test that failed must not wait for what it left waiting: the other sessions end after this.
+    made.shutdown(wait=False, cancel_futures=True)
 
 
 @pytest.fixture
@@ -439,6 +441,14 @@ def test_the_operator_can_stop_it_while_it_waits(
     with pytest.raises(Stopped):
         taking.result(timeout=10)
     assert time.perf_counter() - stopped < 1
+    assert asking.requests == []
+    assert asking.nothing_is_left()
+
+
+def test_the_operator_can_stop_it_before_it_asks(asking: Asking) -> None:
+    asking.cancelled.set()
+    with pytest.raises(Stopped):
+        asking.acquire()
     assert asking.requests == []
     assert asking.nothing_is_left()
 

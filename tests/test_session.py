@@ -142,6 +142,12 @@ def test_a_host_without_an_entry_in_pg_hba_is_told_whom_to_ask(guarded: Guarded)
     )
 
 
+def test_a_password_that_the_server_repeats_is_taken_out(guarded: Guarded) -> None:
+    error = refused(Target(Kind.LIVE, guarded.conninfo(user="ghost", password="ghost")))
+    assert 'user "***"' in error.reason
+    assert "ghost" not in error.reason
+
+
 def test_a_database_that_is_not_there_is_named(guarded: Guarded) -> None:
     error = refused(Target(Kind.LIVE, guarded.conninfo(dbname="missing", password=SECRET)))
     assert error.reason.endswith('FATAL: database "missing" does not exist')
@@ -326,6 +332,15 @@ def test_a_session_that_was_ended_is_not_alive_and_is_closed(live: Target, elsew
         assert not session.alive(conn)
         assert conn.closed
         assert not session.alive(conn)
+
+
+def test_a_session_that_is_stuck_in_a_failed_transaction_is_closed(live: Target) -> None:
+    with opened(live) as conn:
+        conn.execute("BEGIN")
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            conn.execute("SELECT 1 / 0")
+        assert not session.alive(conn)
+        assert conn.closed
 
 
 # --- where it is -------------------------------------------------------------------------------------------

@@ -36,6 +36,7 @@ def select(bound: Target, query: str) -> pd.DataFrame:
     try:
         with engine.connect().execution_options(postgresql_readonly=True) as connection:
             return pd.read_sql(asked, connection)
-    except sqlalchemy.exc.SQLAlchemyError as error:
-        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+    except (pd.errors.DatabaseError, sqlalchemy.exc.SQLAlchemyError) as error:
+        found = error.__cause__ if isinstance(error, pd.errors.DatabaseError) else error
+        reason = str(getattr(found, "orig", found)).splitlines()[0]
         raise QueryRefused(reason=reason) from None

@@ -1,0 +1,80 @@
+"""What events say: enough to tell a run from its events alone, and storable as JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pgrunbook import change, events
+from pgrunbook.explain import Timing
+from pgrunbook.header import Severity
+from pgrunbook.history import summarise
+from pgrunbook.lockmode import LockMode
+from pgrunbook.preflight import Board, Finding
+from pgrunbook.rehearsal import FileRehearsal, Rehearsal, StatementLocks, TableLock
+from pgrunbook.session import ServerFacts
+from pgrunbook.target import rehearsal
+
+pytestmark = pytest.mark.static
+
+ROOT = Path(__file__).parents[1] / "sql" / "changes"
+FACTS = ServerFacts("shop", "dba", "18.4", 180004, False, "7710", 1, "2026-03-01T22:00:00Z")
+FINDING = Finding("preflight/10_x.sql", "rows of x", Severity.STOP, "", "", ("id",), ({"id": 1},), 7)
+
+
+def test_a_run_opens_with_the_hash_of_every_file_of_its_change() -> None:
+    chosen = change.load(change.names(ROOT)[0], root=ROOT)
+    said = events.opened(chosen, rehearsal("dbname=x"), FACTS, operator="ann", version="1", stall_ms=100)
+    sql = [path for path in chosen.folder.rglob("*.sql") if "samples" not in path.parts]
+    scripts = said["scripts"]
+    assert isinstance(scripts, dict)
+    assert sorted(scripts) == sorted(path.relative_to(chosen.folder).as_posix() for path in sql)
+    assert all(len(sha256) == 64 for sha256 in scripts.values())
+
+
+def test_an_audit_says_what_each_check_found() -> None:
+    said = events.audited(Board("010_x", (FINDING,)))
+    assert said["verdict"] == "NO-GO"
+    (check,) = said["checks"]  # type: ignore[misc]
+    assert (check["rows"], check["sample"], check["severity"]) == (7, [{"id": "1"}], "stop")
+    assert events.verified([FINDING])["checks"] == [check]
+
+
+def test_a_rehearsal_says_each_statements_locks() -> None:
+    lock = TableLock("public", "classes", "r", LockMode.SHARE)
+    locks = StatementLocks("migrate/001_x.sql", 1, "CREATE INDEX", "CREATE INDEX ...", (lock,), (), 1.234)
+    file = FileRehearsal("migrate/001_x.sql", ("none",), ("Share on classes",), (locks,))
+    said = events.rehearsed(Rehearsal("010_x", "18.4", (file,), ("001_x: + index i",)))
+    assert said["holds"] is False
+    (told,) = said["locks"]  # type: ignore[misc]
+    assert told["statements"] == [
+        {
+            "statement": "CREATE INDEX",
+            "took": [{"schema": "public", "object": "classes", "kind": "r", "mode": "Share"}],
+            "held_before": [],
+            "milliseconds": 1.23,
+        }
+    ]
+
+
+def test_a_timing_says_median_rows_and_plan() -> None:
+    timing = Timing("10_x", "t", (1.0, 3.0, 2.0), 1, ("Index Scan using i on t", "Result"), ("i",), 3, 0)
+    assert events.timed([timing], after=True) == {
+        "when": "after",
+        "queries": [{"name": "10_x", "median_ms": 2.0, "rows": 1, "plan": "Index Scan using i on t"}],
+    }
+
+
+def test_a_summary_can_be_told_from_what_events_say() -> None:
+    chosen = change.load(change.names(ROOT)[0], root=ROOT)
+    said = events.opened(chosen, rehearsal("dbname=x"), FACTS, operator="ann", version="1", stall_ms=100)
+    kinds = {"run opened": said, "preflight": events.audited(Board("010_x", (FINDING,)))}
+    told = [
+        {"at": "2026-03-01T22:00:00Z", "kind": kind, "step": "", "actor": "ann", "detail": json.loads(json.dumps(detail))}
+        for kind, detail in kinds.items()
+    ]
+    facts = summarise("r1", told, chain="")
+    assert (facts["operator"], facts["outcome"], facts["server"]) == ("ann", "NO-GO", "PostgreSQL 18.4")
+    assert [check["rows"] for check in facts["checks"]] == [7]

@@ -1,0 +1,74 @@
+"""News: what the operator is told while work runs, and what is no news any more."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from pgrunbook.news import News
+from pgrunbook.observers import Observation
+from pgrunbook.observers.locks import Side, Wait
+from pgrunbook.observers.progress import BuildSample
+from pgrunbook.patience import Blocker
+
+pytestmark = pytest.mark.static
+
+
+def blocker(pid: int = 7, query: str = "SELECT 1") -> Blocker:
+    return Blocker(
+        pid=pid, user="app", application_name="report", backend="client backend", state="idle in transaction",
+        relation="things", holds="AccessShareLock", age_ms=3200.0, query=query,
+    )  # fmt: skip
+
+
+def build(phase: str, done: int, total: int, waits_for: int | None = None) -> Observation:
+    return Observation(builds=(BuildSample(5.0, phase, done, total, waits_for),))
+
+
+def test_at_first_there_is_no_news() -> None:
+    assert News().lines == []
+
+
+def test_it_says_who_is_in_the_way_and_that_nobody_waits_behind_us() -> None:
+    news = News()
+    news.waits([blocker()], 0)
+    assert news.lines == [
+        ("in the way", "pid 7 'report' holds AccessShareLock on things for 3.2 s, idle in transaction"),
+        ("", "last statement: SELECT 1"),
+        ("meanwhile", "we do not queue, so nobody waits behind us; it goes on when they end"),
+    ]
+
+
+def test_it_counts_the_attempts_and_the_sessions_that_it_does_not_name() -> None:
+    news = News()
+    news.waits([blocker(pid, "") for pid in range(8)], 3)
+    assert [name for name, _ in news.lines] == ["in the way"] * 5 + ["", "meanwhile"]
+    assert news.lines[5] == ("", "and 3 more")
+    assert news.lines[6][1].endswith("when they end; asked 3 times so far")
+
+
+def test_a_blocker_that_was_not_seen_for_a_while_is_no_news(monkeypatch: pytest.MonkeyPatch) -> None:
+    news = News()
+    news.waits([blocker()], 1)
+    now = time.perf_counter()
+    monkeypatch.setattr(time, "perf_counter", lambda: now + 60)
+    assert news.lines == []
+
+
+def test_it_says_how_far_a_build_is() -> None:
+    news = News()
+    news.sampled(build("building index: scanning table", 40, 200))
+    assert news.lines == [("build", "building index: scanning table, 20 %")]
+    news.sampled(build("waiting for writers before build", 0, 1, waits_for=99))
+    assert news.lines == [
+        ("build", "waiting for writers before build"),
+        ("in the way", "pid 99: the build goes on when its transaction ends"),
+    ]
+
+
+def test_it_says_when_somebody_had_to_wait_for_us() -> None:
+    news = News()
+    wait = Wait(1.0, 8, "app", 6.04, "AccessShareLock", "things", (7,), Side.BEHIND_US)
+    news.sampled(Observation(waits=(wait,)))
+    assert news.lines == [("others", "waited for us, the longest 6.04 ms")]
