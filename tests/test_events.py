@@ -72,7 +72,13 @@ def test_a_summary_can_be_told_from_what_events_say() -> None:
     said = events.opened(chosen, rehearsal("dbname=x"), FACTS, operator="ann", version="1", stall_ms=100)
     kinds = {"run opened": said, "preflight": events.audited(Board("010_x", (FINDING,)))}
     told = [
-        {"at": "2026-03-01T22:00:00Z", "kind": kind, "step": "", "actor": "ann", "detail": json.loads(json.dumps(detail))}
+        {
+            "at": "2026-03-01",
+            "kind": kind,
+            "step": "",
+            "actor": "ann",
+            "detail": json.loads(json.dumps(detail)),
+        }
         for kind, detail in kinds.items()
     ]
     facts = summarise("r1", told, chain="")
