@@ -13,14 +13,9 @@ HOSTILE = "a\nb\u202e<script>"
     "line",
     [
         verdict.step_line("001", HOSTILE, "done", worst_stall_ms=1, budget_ms=100, why=HOSTILE),
-        verdict.check_line(HOSTILE, HOSTILE, 1),
-        verdict.check_line(HOSTILE, HOSTILE, 0, why=HOSTILE),
         verdict.board_line(HOSTILE, checks=1, stopped=1),
         verdict.gate_line(HOSTILE, opened=False, why=HOSTILE),
         verdict.remedy_line(HOSTILE, 3),
-        verdict.timing_line(HOSTILE, holds=False, expectation=HOSTILE, found=HOSTILE),
-        verdict.rollback_line(HOSTILE, 1),
-        verdict.run_line(HOSTILE, HOSTILE, done=1, steps=2, stalled=HOSTILE),
     ],
 )
 def test_a_verdict_is_one_line_that_hides_nothing(line: str) -> None:
@@ -39,12 +34,6 @@ def test_two_runs_with_other_stalls_within_the_budget_read_alike() -> None:
 def test_a_stall_over_the_budget_is_said() -> None:
     line = verdict.step_line("002", "x", "done", worst_stall_ms=101, budget_ms=100)
     assert line == "002 x ... done, traffic stalled longer than the budget of 100 ms"
-
-
-def test_a_check_that_could_not_run_is_no_go() -> None:
-    assert verdict.check_line("10_x", "title", 0, why="permission denied") == (
-        "10_x ... NO-GO: could not be checked, permission denied"
-    )
 
 
 def test_a_board_with_warnings_alone_is_go_and_says_so() -> None:

@@ -7,14 +7,10 @@ from pgrunbook.views.units import counted, duration
 
 __all__ = [
     "board_line",
-    "check_line",
     "gate_line",
     "remedy_line",
-    "rollback_line",
-    "run_line",
     "stall_line",
     "step_line",
-    "timing_line",
 ]
 
 
@@ -51,23 +47,6 @@ def step_line(
     """
     stalled = f", {stall_line(worst_stall_ms, budget_ms)}" if budget_ms is not None else ""
     return _line(f"{number} {title}", f"{outcome}{stalled}" + (f": {why}" if why else ""))
-
-
-def check_line(name: str, title: str, found: int, *, warns: bool = False, why: str = "") -> str:
-    """Return the verdict on one check, whose rows are the problem; `why` says that it could not run.
-
-    >>> check_line("10_duplicate_codes", "class codes used more than once", 5)
-    '10_duplicate_codes ... NO-GO: class codes used more than once (5 rows)'
-    >>> check_line("20_long_codes", "class codes longer than the column", 0)
-    '20_long_codes ... ok'
-    >>> check_line("30_old_codes", "class codes in the old form", 1, warns=True)
-    '30_old_codes ... warning: class codes in the old form (1 row)'
-    """
-    if why:
-        return _line(name, f"NO-GO: could not be checked, {why}")
-    if not found:
-        return _line(name, "ok")
-    return _line(name, f"{'warning' if warns else 'NO-GO'}: {title} ({counted(found, 'row')})")
 
 
 def board_line(change: str, *, checks: int, stopped: int, warned: int = 0) -> str:
@@ -118,37 +97,3 @@ def remedy_line(name: str, rows: int, *, previewed: bool = False, undone: bool =
     else:
         verdict = f"{how_many} repaired, what was replaced is in quarantine" if rows else "nothing to repair"
     return _line(f"remedy {name}", verdict)
-
-
-def timing_line(name: str, *, holds: bool, expectation: str, found: str = "") -> str:
-    """Return the verdict on a timing; `found` must not hold a measured time.
-
-    >>> timing_line("10_lookup_by_code", holds=True, expectation="index class_code_unique; median < 1 ms")
-    '10_lookup_by_code ... as expected: index class_code_unique; median < 1 ms'
-    >>> timing_line("10_lookup_by_code", holds=False, expectation="index class_code_unique", found="Seq Scan")
-    '10_lookup_by_code ... NOT as expected: index class_code_unique; found Seq Scan'
-    """
-    word = "as expected" if holds else "NOT as expected"
-    return _line(name, f"{word}: {expectation}" + (f"; found {found}" if found else ""))
-
-
-def rollback_line(to: str, steps: int, *, same: bool | None = None) -> str:
-    """Return the verdict on a way back; `same` says whether the catalog is again what it was.
-
-    >>> rollback_line("the beginning", 3, same=True)
-    'rollback to the beginning ... 3 steps undone, the catalog is as it was'
-    >>> rollback_line("002", 1, same=False)
-    'rollback to 002 ... 1 step undone, the catalog DIFFERS from what it was'
-    """
-    proof = "" if same is None else f", the catalog {'is as it was' if same else 'DIFFERS from what it was'}"
-    return _line(f"rollback to {to}", f"{counted(steps, 'step')} undone{proof}")
-
-
-def run_line(change: str, outcome: str, *, done: int, steps: int, stalled: str = "") -> str:
-    """Return the verdict on a whole run.
-
-    >>> run_line("010_class_code", "done", done=4, steps=4, stalled="nobody stalled")
-    '010_class_code: done, 4 of 4 steps, nobody stalled'
-    """
-    line = f"{change}: {outcome}, {done} of {counted(steps, 'step')}"
-    return visible(f"{line}, {stalled}" if stalled else line)

@@ -1,0 +1,76 @@
+"""Costs: a verdict without a measured number, a picture with all of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import throwaway
+from drawing import WAIT
+
+from pgrunbook.change import Change
+from pgrunbook.explain import Timing
+from pgrunbook.ledger import Status
+from pgrunbook.observers import Observation
+from pgrunbook.step import Outcome
+from pgrunbook.views import costs
+
+pytestmark = pytest.mark.static
+
+TIMING = Timing(
+    name="10_lookup", title="Look one up", runs_ms=(3.0, 1.0, 2.0), rows=1, nodes=("Limit", "Seq Scan"),
+    indexes=(), shared_hit=3, shared_read=1,
+)  # fmt: skip
+
+
+@pytest.fixture
+def change(tmp_path: Path) -> Change:
+    return throwaway.write(tmp_path)
+
+
+def test_before_the_change_nothing_is_expected(change: Change) -> None:
+    view = costs.timings([replace(TIMING, rows=7)], [], change)
+    assert view.text == "1 query timed before the change"
+    assert view.facts["missed"] == []
+    assert view.png
+    assert view.svg
+    assert view.html is None
+
+
+def test_afterwards_every_expectation_holds_or_is_named(change: Change) -> None:
+    assert costs.timings([TIMING], [TIMING], change).text == "1 query timed, every expectation holds"
+    view = costs.timings([TIMING], [replace(TIMING, rows=7)], change)
+    assert view.text == "1 query timed, 1 expectation missed"
+    assert "10_lookup: " in str(view.facts["missed"])
+
+
+def test_the_figures_are_facts(change: Change) -> None:
+    view = costs.timings([TIMING], [], change)
+    assert view.facts["before"] == [
+        {
+            "query": "10_lookup", "median ms": 2.0, "rows": 1, "plan": "Limit > Seq Scan",
+            "buffers hit": 3, "buffers read": 1,
+        }
+    ]  # fmt: skip
+
+
+def outcome(*, seconds: float, waited_ms: float) -> Outcome:
+    seen = Observation(samples=4, waits=(replace(WAIT, at_ms=10.0, waited_ms=waited_ms),), seconds=seconds)
+    return Outcome("001_add_note", Status.DONE, "apply", seconds=seconds, held_ms=1.0, observation=seen)
+
+
+def test_lock_waits_of_all_steps_are_one_timeline() -> None:
+    view = costs.locks([outcome(seconds=1.0, waited_ms=5.0), outcome(seconds=2.0, waited_ms=6.0)], 100)
+    assert view.text == "lock waits of 2 steps: nobody stalled"
+    assert view.facts["worst stall ms"] == 6.0
+    assert view.facts["samples"] == 8
+
+
+def test_a_stall_beyond_the_budget_is_said_without_its_length() -> None:
+    view = costs.locks([outcome(seconds=1.0, waited_ms=4400.0)], 100)
+    assert view.text == "lock waits of 1 step: traffic stalled longer than the budget of 100 ms"
+
+
+def test_no_step_has_no_waits() -> None:
+    assert costs.locks([], 100).text == "lock waits of 0 steps: nobody stalled"
