@@ -282,7 +282,7 @@ runbook.verify()
 # *Corrected:* the specification tested with rows that it then deleted with `LIKE 'TEST%'`, which deletes these classes too, and reset the sequence to 1000, which issues existing numbers again. The verify files write nothing.
 
 # %%
-runbook.read("SELECT class_id, class_code, client_id, class_type FROM classes WHERE class_code LIKE 'TEST%' ORDER BY class_code")
+runbook.read("SELECT class_id, class_code, client_id FROM classes WHERE class_code LIKE 'TEST%' ORDER BY class_code")
 
 # %% [markdown]
 # ## What it cost

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -88,11 +89,8 @@ def test_a_session_that_is_ended_is_an_error_and_no_crash(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pgrunbook traffic'"
         )
         eventually(lambda: traffic.errors)
-    assert traffic.errors[0] in (
-        "terminating connection due to administrator command",
-        "consuming input failed: terminating connection due to administrator command",
-        "server closed the connection unexpectedly",
-    )
+    # Which of the two the library reads first is up to the network.
+    assert re.search("terminating connection|server closed the connection", traffic.errors[0])
 
 
 def test_a_server_that_lets_nobody_in_is_an_error_and_no_crash(tmp_path: Path) -> None:
