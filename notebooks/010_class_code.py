@@ -282,7 +282,7 @@ runbook.verify()
 # *Corrected:* the specification tested with rows that it then deleted with `LIKE 'TEST%'`, which deletes these classes too, and reset the sequence to 1000, which issues existing numbers again. The verify files write nothing.
 
 # %%
-runbook.read("SELECT class_id, class_code, client_id FROM classes WHERE class_code LIKE 'TEST%' ORDER BY class_code")
+runbook.read("SELECT class_id, class_code FROM classes WHERE class_code LIKE 'TEST%' ORDER BY class_code")
 
 # %% [markdown]
 # ## What it cost
@@ -297,6 +297,18 @@ runbook.time_after()
 
 # %%
 runbook.lock_waits()
+
+# %% [markdown]
+# How the index builds went, phase by phase. You should see each phase, or that the build was over before anybody could look; a phase that waited names the session it waited for.
+
+# %%
+runbook.index_builds()
+
+# %% [markdown]
+# What is larger now. You should see the table as it was, and its indexes with one more or one fewer.
+
+# %%
+runbook.sizes()
 
 # %% [markdown]
 # ## Roll back

@@ -180,6 +180,18 @@ runbook.time_after()
 runbook.lock_waits()
 
 # %% [markdown]
+# How the index builds went, phase by phase. You should see each phase, or that the build was over before anybody could look; a phase that waited names the session it waited for.
+
+# %%
+runbook.index_builds()
+
+# %% [markdown]
+# What is larger now. You should see the table as it was, and its indexes with one more or one fewer.
+
+# %%
+runbook.sizes()
+
+# %% [markdown]
 # ## Roll back
 #
 # Only if you must. In a live window this gate asks too: NO-GO keeps the change and goes on to the record; `ROLL BACK` and GO undo every step. A rehearsal goes all the way back, and forward again.

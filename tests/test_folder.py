@@ -30,7 +30,9 @@ def test_files_come_in_order_and_hidden_ones_are_passed_over(folder: Folder) -> 
 @pytest.mark.parametrize("name", ["2_b.sql", "001_a.txt", "001_a.sql~"])
 def test_a_file_of_another_name_is_refused_rather_than_passed_over(folder: Folder, name: str) -> None:
     (folder.path / "migrate" / name).write_text("")
-    with pytest.raises(BadChange, match=re.escape(f"010_x: migrate/{name} is not named like a file of migrate/")):
+    with pytest.raises(
+        BadChange, match=re.escape(f"010_x: migrate/{name} is not named like a file of migrate/")
+    ):
         folder.files("migrate", re.compile(r"[0-9]{3}_[a-z]+"))
 
 

@@ -59,7 +59,7 @@ def test_the_figures_of_an_outcome_are_rounded_for_the_ledger() -> None:
     outcome = Outcome(NAME, Status.DONE, "apply", seconds=0.12345, held_ms=1.234, attempts=2, waited_s=0.0012)
     assert outcome.facts == {
         "note": "apply", "seconds": 0.1235, "held_ms": 1.23, "attempts": 2, "waited_s": 0.001,
-        "worst_stall_ms": 0.0, "stall_budget_ms": 100, "notices": [],
+        "worst_stall_ms": 0.0, "stall_budget_ms": 100, "sizes": {}, "build_phases": [], "notices": [],
     }  # fmt: skip
 
 

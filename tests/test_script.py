@@ -55,13 +55,21 @@ def test_what_fits_is_accepted(kind: Kind, sql: str) -> None:
     ("kind", "sql", "found"),
     [
         (Kind.PREFLIGHT, "DELETE FROM t", "a preflight file is one SELECT that only reads, this is DELETE"),
-        (Kind.PREFLIGHT, "SELECT 1; SELECT 2", "2 statements in a preflight file, where exactly one may stand"),
+        (
+            Kind.PREFLIGHT,
+            "SELECT 1; SELECT 2",
+            "2 statements in a preflight file, where exactly one may stand",
+        ),
         (Kind.REMEDY, "SELECT 1", "a remedy is one UPDATE or DELETE, this is SELECT"),
         (Kind.REMEDY, "DELETE FROM t RETURNING id", "a remedy returns key, before, after, this returns id"),
         (Kind.MIGRATE, "", "there is no statement in the file"),
         (Kind.MIGRATE, "BEGIN", "BEGIN is the runner's to say"),
         (Kind.MIGRATE, "VACUUM t", "VACUUM cannot run in a transaction"),
-        (Kind.TIMING, "SELECT 1 FROM t FOR UPDATE", "a timing file is one SELECT that only reads, this is SELECT"),
+        (
+            Kind.TIMING,
+            "SELECT 1 FROM t FOR UPDATE",
+            "a timing file is one SELECT that only reads, this is SELECT",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused_with_its_line(kind: Kind, sql: str, found: str) -> None:

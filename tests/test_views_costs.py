@@ -13,6 +13,8 @@ from pgrunbook.change import Change
 from pgrunbook.explain import Timing
 from pgrunbook.ledger import Status
 from pgrunbook.observers import Observation
+from pgrunbook.observers.progress import BuildSample
+from pgrunbook.observers.size import SizeChange
 from pgrunbook.step import Outcome
 from pgrunbook.views import costs
 
@@ -55,7 +57,7 @@ def test_the_figures_are_facts(change: Change) -> None:
     ]  # fmt: skip
 
 
-def outcome(*, seconds: float, waited_ms: float) -> Outcome:
+def outcome(*, seconds: float, waited_ms: float = 0.0) -> Outcome:
     seen = Observation(samples=4, waits=(replace(WAIT, at_ms=10.0, waited_ms=waited_ms),), seconds=seconds)
     return Outcome("001_add_note", Status.DONE, "apply", seconds=seconds, held_ms=1.0, observation=seen)
 
@@ -74,3 +76,21 @@ def test_a_stall_beyond_the_budget_is_said_without_its_length() -> None:
 
 def test_no_step_has_no_waits() -> None:
     assert costs.locks([], 100).text == "lock waits of 0 steps: nobody stalled"
+
+
+def test_sizes_go_from_before_the_first_step_to_after_the_last() -> None:
+    first = Observation(sizes=(SizeChange("things", 8192, 16384),))
+    last = Observation(sizes=(SizeChange("things", 16384, 8192), SizeChange("things, indexes", 0, 8192)))
+    done = [replace(outcome(seconds=1.0), observation=seen) for seen in (first, last)]
+    view = costs.sizes(done)
+    assert view.text == "sizes on disk before and after 2 steps"
+    assert view.facts["things"] == "8 kB, then 8 kB"
+    assert view.facts["things, indexes"] == "0 bytes, then 8 kB"
+
+
+def test_builds_stand_one_after_the_other() -> None:
+    seen = Observation(builds=(BuildSample(10.0, "building index", 1, 2, 4711),), seconds=1.0)
+    view = costs.builds([replace(outcome(seconds=1.0), observation=seen)] * 2)
+    assert view.text == "index builds of 2 steps"
+    assert view.facts["samples"] == 2
+    assert "4711" in (view.svg or "")

@@ -91,6 +91,8 @@ def apply(given: argparse.Namespace) -> int:
             show("Verification", boards.verification(findings))
             show("Queries after", costs.timings(run.timed_before, run.time_queries(after=True), run.change))
             show("Lock waits", costs.locks(run.outcomes, run.budgets.stall_ms))
+            show("Index builds", costs.builds(run.outcomes))
+            show("Sizes", costs.sizes(run.outcomes))
             broken = any(finding.total or finding.problem for finding in findings)
             run.finish("verification failed" if broken else "done")
         except BaseException:

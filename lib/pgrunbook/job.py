@@ -84,6 +84,8 @@ class Outcome:
             "waited_s": round(self.waited_s, 3),
             "worst_stall_ms": round(self.worst_stall_ms, 1),
             "stall_budget_ms": self.stall_budget_ms,
+            "sizes": {one.name: [one.before_bytes, one.after_bytes] for one in self.observation.sizes},
+            "build_phases": list(dict.fromkeys(one.phase for one in self.observation.builds)),
             "notices": list(self.notices),
         }
 

@@ -137,6 +137,14 @@ class Runbook:
         """Return who waited for whom while the steps ran."""
         return self._shown("Lock waits", costs.locks(self.run.outcomes, self.run.budgets.stall_ms))
 
+    def index_builds(self) -> View:
+        """Return how the index builds of the steps went."""
+        return self._shown("Index builds", costs.builds(self.run.outcomes))
+
+    def sizes(self) -> View:
+        """Return how tables and indexes grew over the steps."""
+        return self._shown("Sizes", costs.sizes(self.run.outcomes))
+
     def read(self, query: str) -> pd.DataFrame:
         """Return what a SELECT finds in the target, read-only, as a table."""
         # The libraries behind it take half a second to load: nobody should wait for them at the first cell.

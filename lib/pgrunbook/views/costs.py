@@ -1,4 +1,4 @@
-"""What a change cost: its queries before and after, and who waited for whom, as views."""
+"""What a change cost: queries before and after, who waited for whom, builds, sizes, as views."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from dataclasses import replace
 from pgrunbook.change import Change
 from pgrunbook.explain import Timing, misses
 from pgrunbook.observers.locks import Wait
+from pgrunbook.observers.progress import BuildSample
+from pgrunbook.observers.size import SizeChange
 from pgrunbook.step import Outcome
 from pgrunbook.views import verdict
-from pgrunbook.views.units import counted
+from pgrunbook.views.units import counted, size
 from pgrunbook.views.view import View
 
-__all__ = ["locks", "timings"]
+__all__ = ["builds", "locks", "sizes", "timings"]
 
 
 def timings(before: Sequence[Timing], after: Sequence[Timing], change: Change) -> View:
@@ -76,4 +78,33 @@ def locks(done: Sequence[Outcome], stall_budget_ms: int) -> View:
         "samples": samples,
         "picture": picture.alt,
     }
+    return View(line, png=picture.png, svg=picture.svg, facts=facts)
+
+
+def sizes(done: Sequence[Outcome]) -> View:
+    """Return how the tables of the change and their indexes grew, from before the first step to after the last."""
+    grown: dict[str, SizeChange] = {}
+    for change in (change for one in done for change in one.observation.sizes):
+        first = grown.get(change.name, change)
+        grown[change.name] = replace(change, before_bytes=first.before_bytes)
+    from pgrunbook.views import charts
+
+    picture = charts.sizes(list(grown.values()))
+    facts = {name: f"{size(one.before_bytes)}, then {size(one.after_bytes)}" for name, one in grown.items()}
+    line = f"sizes on disk before and after {counted(len(done), 'step')}"
+    return View(line, png=picture.png, svg=picture.svg, facts={**facts, "picture": picture.alt})
+
+
+def builds(done: Sequence[Outcome]) -> View:
+    """Return how the index builds of the change went, one after the other."""
+    samples: list[BuildSample] = []
+    offset = 0.0
+    for one in done:
+        samples.extend(replace(sample, at_ms=sample.at_ms + offset) for sample in one.observation.builds)
+        offset += one.observation.seconds * 1000
+    from pgrunbook.views import charts
+
+    picture = charts.build_progress(samples)
+    facts = {"samples": len(samples), "picture": picture.alt}
+    line = f"index builds of {counted(len(done), 'step')}"
     return View(line, png=picture.png, svg=picture.svg, facts=facts)
