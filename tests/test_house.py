@@ -33,7 +33,7 @@ LAYERS = (
     ("rollback",),
     ("run",),
     ("views",),
-    ("record", "start", "scaffold", "notebook", "suite", "headless", "conduct", "news", "reading"),
+    ("record", "start", "scaffold", "telling", "notebook", "suite", "headless", "conduct", "news", "reading"),
     ("workbench", "question"),
     ("runbook", "commands"),
     ("cli", "__init__"),

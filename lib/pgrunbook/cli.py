@@ -11,11 +11,12 @@ from collections.abc import Sequence
 
 import psycopg
 
-from pgrunbook import target, workbench
+from pgrunbook import workbench
 from pgrunbook.binding import library_version
 from pgrunbook.commands import COMMANDS
-from pgrunbook.errors import FAILED, FileRefused, RunbookError, Stopped, TargetFailed
+from pgrunbook.errors import FAILED, RunbookError
 from pgrunbook.headless import say_error, stoppable
+from pgrunbook.telling import told
 
 __all__ = ["main", "parser"]
 
@@ -42,7 +43,8 @@ def parser() -> argparse.ArgumentParser:
             sub.add_argument(
                 "--target",
                 metavar="CONNINFO",
-                help="connection string or service=NAME (default: PGRUNBOOK_TARGET)",
+                help="connection string or service=NAME (default: PGRUNBOOK_TARGET); others can read it in the process"
+                " list, so leave passwords to .pgpass or the service file",
             )
         return sub
 
@@ -92,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(end="", flush=True)
     except OSError as error:
         if not isinstance(error, BrokenPipeError):
-            say_error(_told(error), as_json=False)
+            say_error(told(error), as_json=False)
         # Python flushes once more when it ends.
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -118,26 +120,9 @@ def _run(arguments: list[str]) -> int:
     except BrokenPipeError:
         raise
     except (RunbookError, psycopg.Error, OSError, KeyboardInterrupt) as failure:
-        error = _told(failure)
+        error = told(failure)
     say_error(error, as_json=as_json)
     return error.exit_code
-
-
-def _told(failure: BaseException) -> RunbookError:
-    """Return a failure as the error that a person reads."""
-    if isinstance(failure, RunbookError):
-        return failure
-    if isinstance(failure, KeyboardInterrupt):
-        return Stopped()
-    if isinstance(failure, OSError):
-        return FileRefused(path=str(failure.filename or ""), reason=failure.strerror or str(failure))
-    said = str(failure)
-    with contextlib.suppress(RunbookError):
-        said = target.from_environment(os.environ).redacted(said)
-    reason, *details = [line.strip() for line in said.splitlines() if line.strip()] or [
-        type(failure).__name__
-    ]
-    return TargetFailed(reason=reason, details=details[:3])
 
 
 def _approving(sub: argparse.ArgumentParser) -> argparse.ArgumentParser:

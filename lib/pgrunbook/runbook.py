@@ -21,6 +21,7 @@ from pgrunbook.run import ROLLBACK, Run
 from pgrunbook.server import Server
 from pgrunbook.step import Budgets
 from pgrunbook.target import Kind
+from pgrunbook.telling import telling
 from pgrunbook.traffic import Traffic
 from pgrunbook.views import boards, costs, verdict
 from pgrunbook.views.view import View
@@ -35,6 +36,7 @@ T = TypeVar("T")
 _open: list[Runbook] = []
 
 
+@telling
 class Runbook:
     """One run of a change, for a notebook: `Runbook.open("010_class_code")`.
 
@@ -99,8 +101,6 @@ class Runbook:
             with contextlib.suppress(Exception):
                 samples.remove(self._embedded(), self.run.target)
 
-    # -- looking ---------------------------------------------------------------------------------
-
     def preflight(self) -> View:
         """Return the board: GO or NO-GO, with the rows that stand in the way."""
         return self._shown("Preflight", boards.audit(self.run.preflight()))
@@ -151,8 +151,6 @@ class Runbook:
         from pgrunbook import reading
 
         return reading.select(self.run.target, query)
-
-    # -- acting ----------------------------------------------------------------------------------
 
     async def gate(self, name: str) -> View:
         """Ask the operator for GO on a step, a remedy or "rollback"; where nobody is there, the policy decides.
@@ -260,8 +258,6 @@ class Runbook:
             f"record written, event chain {'unbroken' if chain else 'not begun'}{told}",
             facts={"file": path.name, "run": self.run.run_id, "chain": str(chain)},
         )
-
-    # -- how -------------------------------------------------------------------------------------
 
     def _shown(self, heading: str, view: View) -> View:
         self.shown.append((heading, view))
