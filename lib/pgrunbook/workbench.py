@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -108,12 +109,17 @@ def lab(arguments: Sequence[str]) -> int:
             "PGRUNBOOK_RECORDS": str(places.records()),
         }
         process = subprocess.Popen(command, env={**os.environ, **paths, "JUPYTER_PREFER_ENV_PATH": "1"})
-        while True:
-            try:
-                return process.wait()
-            except KeyboardInterrupt:
-                # JupyterLab got it too and asks its own question.
-                continue
+        # Whoever ends us means JupyterLab; the server is stopped after it.
+        before = signal.signal(signal.SIGTERM, lambda _number, _frame: process.terminate())
+        try:
+            while True:
+                try:
+                    return process.wait()
+                except KeyboardInterrupt:
+                    # JupyterLab got it too and asks its own question.
+                    continue
+        finally:
+            signal.signal(signal.SIGTERM, before)
 
 
 def test(arguments: Sequence[str]) -> int:
