@@ -113,10 +113,12 @@ def _in_thread(client: NotebookClient, stop: threading.Event, **options: Any) ->
 
     thread = threading.Thread(target=body, name="pgrunbook-notebook")
     thread.start()
-    while not ended.is_set():
+    while True:
         try:
-            # Not join(): interrupted, it takes the thread for ended.
-            ended.wait(0.1)
+            # Not join(): interrupted, it takes the thread for ended. All inside: a signal comes at any time.
+            while not ended.wait(0.1):
+                pass
+            break
         except KeyboardInterrupt:
             asyncio.run_coroutine_threadsafe(_end(client, at_once=stop.is_set()), loop)
             stop.set()
