@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import shutil
+import signal
 import tempfile
 import threading
 import time
@@ -20,6 +21,9 @@ import pytest
 from psycopg.rows import dict_row
 
 from pgrunbook import server as embedded
+
+# A shell that starts the tests in the background lets them, and all that they start, ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # An operator's PGHOST or PGRUNBOOK_TARGET must not reach a test.
 for _name in [name for name in os.environ if re.match(r"PG(?!RUNBOOK_(POSTGRES|CHANGES)$)", name)]:

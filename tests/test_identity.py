@@ -22,4 +22,4 @@ def test_the_operator_may_say_who_they_are(monkeypatch: pytest.MonkeyPatch) -> N
 def test_run_names_sort_by_time_name_their_change_and_do_not_repeat() -> None:
     names = [new_run_id("010_class_code") for _ in range(50)]
     assert len(set(names)) > 40
-    assert all(re.fullmatch(r"\d{8}T\d{6}Z-010_class_code-[0-9a-f]{4}", name) for name in names)
+    assert all(re.fullmatch(r"\d{8}T\d{9}Z-010_class_code-[0-9a-f]{4}", name) for name in names)

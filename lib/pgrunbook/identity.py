@@ -17,4 +17,5 @@ def operator_name() -> str:
 
 def new_run_id(change: str) -> str:
     """Return a name for a run that sorts by time and never repeats."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{change}-{secrets.token_hex(2)}"
+    now = datetime.now(UTC)
+    return f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03d}Z-{change}-{secrets.token_hex(2)}"
