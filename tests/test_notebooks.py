@@ -11,12 +11,10 @@ from typing import Any
 
 import jupytext
 import nbformat
-import psycopg
 import pytest
-from psycopg.rows import dict_row
 
-from pgrunbook import catalog, change, samples, server
-from pgrunbook.session import connect
+from pgrunbook import change
+from pgrunbook.journal import Journal
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -125,88 +123,49 @@ def test_a_committed_notebook_holds_nothing_of_the_machine_it_ran_on(path: Path)
         assert sign not in text, f"{path.name} holds {sign!r}"
 
 
-@pytest.fixture
-def stubborn_notebook(tmp_path: Path) -> Path:
-    """The first change's notebook, with an obstacle planted that no remedy removes."""
+def run_all(folder: Path, *, planted: list[str]) -> tuple[int, str, list[str]]:
+    """Run the first change's notebook, without its remedies, as a rehearsal that approves itself.
+
+    Only a NO-GO can stop it. Returns nbmake's exit code, what it printed, and the kinds of the run's events.
+    """
     notebook = read(ROOT / "notebooks" / f"{CHANGES[0]}.ipynb")
     loaded = change.load(CHANGES[0], root=ROOT / "sql" / "changes")
-    remedies = {remedy.name for remedy in loaded.remedies}
-    stops = [check.name for check in loaded.preflight if check.header.severity.value == "stop"]
-    planted = next(name for name in reversed(stops) if name not in remedies and name in loaded.no_go_samples)
+    gates = [f'gate("{remedy.name}' for remedy in loaded.remedies]
     for cell in notebook.cells:
         cell.source = cell.source.replace(
-            "Runbook.open(change,", f'Runbook.open(change, planted=["{planted}"],'
+            "Runbook.open(change,", f"Runbook.open(change, planted={planted!r},"
         )
-        if any(
-            call in cell.source
-            for call in ("runbook.preview", "remedy(", *(f'gate("{name}' for name in remedies))
-        ):
+        if any(call in cell.source for call in ("runbook.preview", "runbook.remedy(", *gates)):
             cell.source = "None"
-    path = tmp_path / "stubborn.ipynb"
+    path = folder / "rehearsed.ipynb"
     nbformat.write(notebook, path)
-    return path
+    options = ["-q", "-o", "addopts=", "-p", "no:cacheprovider", "-W", "ignore"]
+    environment = {name: value for name, value in os.environ.items() if name != "PGRUNBOOK_TARGET"}
+    environment |= {
+        "PGRUNBOOK_RECORDS": str(folder / "records"),
+        "PGRUNBOOK_CHANGES": str(ROOT / "sql" / "changes"),
+        "JUPYTER_PREFER_ENV_PATH": "1",
+    }
+    command = [sys.executable, "-m", "pytest", "--nbmake", "--nbmake-kernel=python3", *options, str(path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    (run,) = (folder / "records").iterdir()
+    return done.returncode, done.stdout + done.stderr, [entry["kind"] for entry in Journal(run).entries()]
 
 
-def test_a_no_go_stops_the_notebook_before_any_ddl(
-    stubborn_notebook: Path, server: server.Server, tmp_path: Path
-) -> None:
+def test_a_no_go_stops_the_notebook_before_any_ddl(tmp_path: Path) -> None:
     loaded = change.load(CHANGES[0], root=ROOT / "sql" / "changes")
-    target = samples.make(server, loaded, planted=[])
-    try:
-        with connect(target, purpose="test") as conn:
-            before = catalog.snapshot(conn)
-            schemas = conn.execute("SELECT count(*) AS n FROM pg_namespace").fetchone()
-            conn.execute(loaded.no_go_samples[loaded.remedies[0].name].read_bytes())
-            done = subprocess.run(
-                [
-                    sys.executable, "-m", "pytest", "--nbmake", "--nbmake-kernel=python3", "-q",
-                    "-o", "addopts=", "-p", "no:cacheprovider", "-W", "ignore", str(stubborn_notebook),
-                ],
-                env={
-                    **os.environ,
-                    "PGRUNBOOK_TARGET": target.conninfo,
-                    "PGRUNBOOK_RECORDS": str(tmp_path / "records"),
-                    "PGRUNBOOK_CHANGES": str(ROOT / "sql" / "changes"),
-                    "JUPYTER_PREFER_ENV_PATH": "1",
-                },
-                capture_output=True,
-                text=True,
-                check=False,
-            )  # fmt: skip
-            assert done.returncode == 1, done.stdout + done.stderr
-            assert "PreflightFailed" in done.stdout or "GateClosed" in done.stdout, done.stdout
-            assert catalog.snapshot(conn) == before
-            assert conn.execute("SELECT count(*) AS n FROM pg_namespace").fetchone() == schemas
-    finally:
-        samples.remove(server, target)
+    code, said, kinds = run_all(tmp_path, planted=[loaded.remedies[0].name])
+    assert code == 1, said
+    assert "PreflightFailed" in said
+    # No entry was merged: not even the ledger's own schema was made.
+    assert set(kinds) <= {"run opened", "preflight", "rehearsed", "timed"}, kinds
+    assert "preflight" in kinds
 
 
-def test_the_same_notebook_without_the_obstacle_goes_past_that_gate(
-    server: server.Server, tmp_path: Path
-) -> None:
-    # The counterpart that shows that the lane above can tell the difference.
+def test_without_the_obstacle_the_same_notebook_applies_every_step(tmp_path: Path) -> None:
+    # The counterpart shows that nothing but the NO-GO stopped it.
     loaded = change.load(CHANGES[0], root=ROOT / "sql" / "changes")
-    target = samples.make(server, loaded, planted=[])
-    try:
-        with psycopg.connect(target.conninfo, autocommit=True, row_factory=dict_row) as conn:
-            environment = {
-                **os.environ,
-                "PGRUNBOOK_TARGET": target.conninfo,
-                "PGRUNBOOK_RECORDS": str(tmp_path),
-            }
-            command = [
-                sys.executable,
-                "-m",
-                "pgrunbook",
-                "apply",
-                CHANGES[0],
-                "--approve-all",
-                "--reason",
-                "test",
-            ]
-            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-            assert done.returncode == 0, done.stderr
-            row = conn.execute("SELECT count(*) AS n FROM pgrunbook.step WHERE status = 'done'").fetchone()
-            assert row == {"n": len(loaded.steps)}
-    finally:
-        samples.remove(server, target)
+    code, said, kinds = run_all(tmp_path, planted=[])
+    assert code == 0, said
+    assert kinds.count("apply done") >= len(loaded.steps)
+    assert "merged" in kinds
