@@ -230,7 +230,7 @@ def test_a_second_runner_is_told_at_once_who_is_at_work(
         f"  pgrunbook control r1 (pid {pid}, role 'postgres'), connected since {since}\n"
         "  next: wait until it ends, or ask its operator to cancel it; nothing was run"
     )
-    ledger.free_runner_lock()
+    ledger.conn.execute("SELECT pg_advisory_unlock_all()")
     second.take_runner_lock()
 
 

@@ -114,10 +114,6 @@ class Ledger:
                     since=holder["since"],
                 )
 
-    def free_runner_lock(self) -> None:
-        """Let the next runner in."""
-        self.conn.execute("SELECT pg_advisory_unlock(%s, %s)", _RUNNER_LOCK)
-
     def open_run(self, *, run_id: str, change: str, operator: str, version: str, facts: ServerFacts) -> None:
         """Write the run's row; does nothing when it is there."""
         with self._may():
