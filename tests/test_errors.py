@@ -246,6 +246,18 @@ TEXTS: list[tuple[RunbookError, int, str]] = [
         "  next: wait for these sessions to end or end them, then apply the step again",
     ),
     (
+        errors.WindowEnded(
+            step="002_b",
+            ends="04:00 UTC",
+            doing="it built index b",
+            left="the invalid index b was dropped",
+        ),
+        1,
+        "002_b stopped: the window ends at 04:00 UTC\n"
+        "  it built index b\n  the invalid index b was dropped\n"
+        "  next: apply the step again in the next window; what was applied before it stays",
+    ),
+    (
         errors.CheckFailed(label="preflight/10_a.sql", reason="permission denied for table t"),
         1,
         "preflight/10_a.sql could not be run: permission denied for table t\n"

@@ -9,8 +9,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import psycopg
+import pytest
+
 from pgrunbook import change, session, target
 from pgrunbook.change import Change
+from pgrunbook.errors import LockNotTaken, StepCancelled, StepFailed
 from pgrunbook.gate import Policy
 from pgrunbook.patience import Attempt
 from pgrunbook.run import Run
@@ -187,3 +191,25 @@ def role(conn: Connection, *grants: str) -> Iterator[str]:
         yield name
     finally:
         conn.execute(f"DROP OWNED BY {name}; DROP ROLE {name}")
+
+
+def columns(conn: psycopg.Connection[dict[str, Any]]) -> list[str]:
+    """Return the columns of the table now."""
+    found = conn.execute(
+        "SELECT attname AS name FROM pg_attribute"
+        " WHERE attrelid = 'things'::regclass AND attnum > 0 AND NOT attisdropped"
+    )
+    return [row["name"] for row in found]
+
+
+def refused(run: Run, name: str = "001") -> str:
+    """Return what a step that cannot be applied says."""
+    run.decide_by_policy(name)
+    with pytest.raises((StepFailed, StepCancelled, LockNotTaken)) as caught:
+        run.apply(name)
+    return str(caught.value)
+
+
+def kinds(run: Run) -> list[str]:
+    """Return the kinds of the events about steps, in order."""
+    return [event["kind"] for event in run.ledger.events(run_id=run.run_id) if event["step"]]

@@ -279,6 +279,19 @@ class LockNotTaken(RunbookError):
         )
 
 
+class WindowEnded(RunbookError):
+    """What a step waited for, or built, was stopped so that the window is kept."""
+
+    def __init__(self, *, step: str, ends: str, doing: str, left: str) -> None:
+        """Name the step, the end of the window, what was going on, and what is left behind."""
+        self.step, self.ends, self.left = step, ends, left
+        super().__init__(
+            f"{step} stopped: the window ends at {ends}",
+            details=[doing, left],
+            next_step="apply the step again in the next window; what was applied before it stays",
+        )
+
+
 class CheckFailed(RunbookError):
     """A check could not be run at all."""
 

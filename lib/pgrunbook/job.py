@@ -107,6 +107,10 @@ class Hands:
     """A statement outside a transaction came to its end: what it made stays, whatever happens then."""
     told: bool = True
     """The ledger holds how the job ended."""
+    deadline: float | None = None
+    """The moment of time.perf_counter() at which waiting and building have to end; None: no window was set."""
+    window_ends: str = ""
+    """The end of the window in words."""
 
     @property
     def stopped(self) -> bool:

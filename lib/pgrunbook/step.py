@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping
 
 import psycopg
 
-from pgrunbook import concurrent, patience, preflight
-from pgrunbook.errors import StepCancelled, StepFailed
-from pgrunbook.failure import ROLLED_BACK, STANDS, UNKNOWN, explained, explaining, overheld
+from pgrunbook import outside, patience, proof
+from pgrunbook.errors import StepCancelled
+from pgrunbook.failure import ROLLED_BACK, UNKNOWN, explained, explaining, overheld
 from pgrunbook.hold import Hold
 from pgrunbook.job import Budgets, Cancelled, Hands, Job, Outcome, event, mark, record_failure
 from pgrunbook.ledger import Ledger
@@ -18,8 +17,6 @@ from pgrunbook.observers import Watch
 from pgrunbook.session import Connection
 
 __all__ = ["Budgets", "Cancelled", "Hands", "Job", "Outcome", "perform"]
-
-VERIFY_ROWS_SHOWN = 5
 
 
 def perform(job: Job, hands: Hands) -> Outcome:
@@ -41,7 +38,7 @@ def perform(job: Job, hands: Hands) -> Outcome:
             event(job, hands, f"{job.kind} started", {"file": job.script.label, "sha256": job.script.sha256})
         if job.script.header.in_transaction:
             return _in_transaction(job, hands, began, notices)
-        return _outside(job, hands, began, notices)
+        return outside.perform(job, hands, began, notices)
     except BaseException as error:
         hands.told = record_failure(job, hands, error)
         raise
@@ -83,7 +80,7 @@ def _in_transaction(job: Job, hands: Hands, began: float, notices: list[str]) ->
                 # Should this process freeze with the locks in its hands, the server takes them away.
                 work.execute(f"SET LOCAL idle_in_transaction_session_timeout = {hold_ms or 0}")
                 work.execute(job.script.text.encode())
-                _prove(job, work)
+                proof.prove(job, work)
                 hands.checkpoint()
                 held_ms = (time.perf_counter() - acquired.at) * 1000
                 outcome = Outcome(
@@ -130,69 +127,6 @@ def _in_transaction(job: Job, hands: Hands, began: float, notices: list[str]) ->
     )
 
 
-def _outside(job: Job, hands: Hands, began: float, notices: list[str]) -> Outcome:
-    work = hands.work
-    tables = [claim.table for claim in job.script.header.locks]
-    index = concurrent.index_name(job.script.statements[0])
-    left = STANDS
-    with Watch(hands.watch, work.info.backend_pid, tables, hands.on_sample, began) as watch:
-        try:
-            if index is not None and concurrent.clear_invalid(work, index, checkpoint=hands.checkpoint):
-                event(job, hands, "invalid index dropped", {"index": index})
-            hands.checkpoint()
-            if index is not None and job.resumed and concurrent.index_state(work, index) is not None:
-                # Our own earlier session may have built it to the end after we were gone; the proof tells.
-                notices.append(f"found {index} finished by an earlier run")
-                left = f"index {index} was there already: nothing was changed"
-            else:
-                # A short lock_timeout would kill the build because of unrelated transactions, and its own
-                # waits block nobody.
-                work.execute("SET lock_timeout TO 0")
-                work.execute("SET statement_timeout TO 0")
-                work.execute(job.script.text.encode())
-                hands.ran = True
-        except Cancelled:
-            raise StepCancelled(
-                step=job.step, left=concurrent.what_is_left(hands.ledger.conn, index)
-            ) from None
-        except psycopg.Error as error:
-            left = concurrent.what_is_left(hands.ledger.conn, index)
-            raise explained(job, error, stopped=hands.stopped, left=left) from error
-        except BaseException:
-            concurrent.what_is_left(hands.ledger.conn, index)
-            raise
-    with explaining(job, left):
-        _prove(job, hands.ledger.conn, left=left)
-    outcome = Outcome(
-        step=job.step,
-        status=job.ends_as,
-        note=job.kind,
-        seconds=time.perf_counter() - began,
-        stall_budget_ms=job.script.header.stall_budget_ms or hands.budgets.stall_ms,
-        attempts=1,
-        observation=watch.observation,
-        notices=tuple(notices),
-    )
-    with explaining(job, STANDS), hands.ledger.conn.transaction():
-        mark(job, hands, job.ends_as, outcome)
-        event(job, hands, f"{job.kind} done", outcome.facts)
-    return outcome
-
-
-def _prove(job: Job, conn: Connection, *, left: str = ROLLED_BACK) -> None:
-    if job.proof is None:
-        return
-    finding = preflight.run_check(conn, job.proof, read_only=False)
-    if finding.total:
-        raise StepFailed(
-            step=job.step,
-            reason=f"{job.proof.label} still finds {finding.total} row{'s' if finding.total > 1 else ''}",
-            details=[_one_line(row) for row in finding.rows[:VERIFY_ROWS_SHOWN]],
-            left=left,
-            next_step=job.proof.header.remedy or "compare these rows with what the step promises",
-        )
-
-
 def _commit(job: Job, hands: Hands) -> None:
     """Commit; when the connection dies in it, the ledger's row tells whether the server did."""
     try:
@@ -217,7 +151,3 @@ def _roll_back(work: Connection) -> None:
             work.execute("ROLLBACK")
         except psycopg.Error:
             work.close()
-
-
-def _one_line(row: Mapping[str, object]) -> str:
-    return ", ".join(f"{name}: {value}" for name, value in row.items())
