@@ -43,7 +43,7 @@ def test_an_audit_says_what_each_check_found() -> None:
 
 
 def test_a_rehearsal_says_each_statements_locks() -> None:
-    lock = TableLock("public", "classes", "r", LockMode.SHARE)
+    lock = TableLock("public", "classes", "r", LockMode.SHARE, held_ms=0.987)
     locks = StatementLocks("migrate/001_x.sql", 1, "CREATE INDEX", "CREATE INDEX ...", (lock,), (), 1.234)
     file = FileRehearsal("migrate/001_x.sql", ("none",), ("Share on classes",), (locks,))
     said = events.rehearsed(Rehearsal("010_x", "18.4", (file,), ("001_x: + index i",)))
@@ -51,8 +51,17 @@ def test_a_rehearsal_says_each_statements_locks() -> None:
     (told,) = said["locks"]  # type: ignore[misc]
     assert told["statements"] == [
         {
+            "number": 1,
             "statement": "CREATE INDEX",
-            "took": [{"schema": "public", "object": "classes", "kind": "r", "mode": "Share"}],
+            "took": [
+                {
+                    "schema": "public",
+                    "object": "classes",
+                    "kind": "table",
+                    "mode": "Share",
+                    "milliseconds": 0.99,
+                }
+            ],
             "held_before": [],
             "milliseconds": 1.23,
         }

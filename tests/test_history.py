@@ -205,6 +205,7 @@ def test_nothing_is_told_of_a_run_without_events() -> None:
         "verification",
         "rollbacks",
         "rehearsal",
+        "locks",
         "scripts",
     ):
         assert facts[empty] == ()
@@ -279,6 +280,40 @@ def test_the_rehearsal_says_where_locks_were_not_as_declared() -> None:
         ("none", "AccessExclusive on t; Share on u", "NO"),
         ("catalog as before each step", "001_a: + table public.left", "NO"),
     ]
+
+
+def test_the_rehearsal_tells_what_each_statement_took_and_held_already() -> None:
+    share = {"schema": "public", "object": "t", "kind": "table", "mode": "Share", "milliseconds": 1.5}
+    index = {
+        "schema": "public",
+        "object": "i",
+        "kind": "index",
+        "mode": "AccessExclusive",
+        "milliseconds": 0.5,
+    }
+    statements = [
+        {"number": 1, "statement": "CREATE INDEX", "took": [share], "held_before": []},
+        {"number": 2, "statement": "COMMENT", "took": [], "held_before": [share]},
+        {"number": 3, "statement": "ALTER INDEX", "took": [index], "held_before": [share]},
+    ]
+    file = {"file": "migrate/001_a.sql", "declared": [], "observed": [], "statements": statements}
+    told = Told().opened().tell("rehearsed", locks=[file], not_restored=[])
+    assert told.facts["locks"] == (
+        {
+            "file": "migrate/001_a.sql",
+            "statement": "1. CREATE INDEX",
+            "takes": "Share on table public.t",
+            "held ms": 1.5,
+            "held already": NOTHING,
+        },
+        {
+            "file": "migrate/001_a.sql",
+            "statement": "3. ALTER INDEX",
+            "takes": "AccessExclusive on index public.i",
+            "held ms": 0.5,
+            "held already": "Share on public.t",
+        },
+    )
 
 
 def test_an_event_merged_from_the_journal_has_the_time_when_it_happened() -> None:

@@ -65,6 +65,24 @@ def test_every_file_is_run_forwards_and_backwards_and_its_locks_are_seen(rehears
     assert [file.statements[0].verb for file in done.files[:2]] == ["ALTER TABLE", "CREATE INDEX"]
 
 
+def test_each_statement_tells_what_it_took_how_long_and_what_was_held_before(rehearse: Rehearse) -> None:
+    # The second one takes nothing and lasts: the lock of the first is kept so much longer.
+    migrate = (
+        "COMMENT ON TABLE things IS 'x'; SELECT pg_sleep(0.05); ALTER TABLE things ADD COLUMN note text;"
+    )
+    done = rehearse(
+        step(migrate, rollback="ALTER TABLE things DROP COLUMN note; COMMENT ON TABLE things IS NULL;")
+    )
+    comment, sleep, alter = done.files[0].statements
+    assert [str(lock) for lock in comment.took] == ["ShareUpdateExclusive on things"]
+    assert (sleep.took, [str(lock) for lock in sleep.held_before]) == ((), ["ShareUpdateExclusive on things"])
+    assert [str(lock) for lock in alter.took] == ["AccessExclusive on things"]
+    assert [str(lock) for lock in alter.held_before] == ["ShareUpdateExclusive on things"]
+    assert (alter.took[0].schema, alter.took[0].kind_word) == ("public", "table")
+    assert comment.took[0].held_ms > sleep.milliseconds >= 50 > alter.took[0].held_ms > 0
+    assert done.holds
+
+
 def test_the_target_is_not_touched(rehearse: Rehearse, conn: Conn) -> None:
     before = catalog.snapshot(conn)
     rehearse()

@@ -193,6 +193,15 @@ def test_a_new_change_can_be_rehearsed_as_it_is(workshop: Desk) -> None:
     assert workshop("new", "060_invoice_number").code == 0
     said = workshop("rehearse", "060_invoice_number", "--json")
     assert (said.code, said.facts["outcome"]) == (0, "done"), said.out
+    rehearsed = said.facts["rehearsal"]
+    assert rehearsed["holds"] is True
+    forbid = next(file for file in rehearsed["locks"] if file["file"].startswith("migrate/001_"))
+    (statement,) = forbid["statements"]
+    (took,) = statement["took"]
+    assert (statement["number"], statement["held_before"]) == (1, [])
+    assert (took["schema"], took["kind"], took["mode"]) == ("public", "table", "AccessExclusive")
+    assert f"{took['mode']} on {took['object']}" == forbid["declared"][0] == forbid["observed"][0]
+    assert 0 < took["milliseconds"] < 10_000
 
 
 def test_the_lab_opens_on_the_notebooks_while_the_server_runs(

@@ -81,8 +81,9 @@ def _finding(finding: Finding) -> Detail:
 def _file(file: FileRehearsal) -> Detail:
     statements = [
         {
+            "number": one.number,
             "statement": one.verb,
-            "took": [_lock(lock) for lock in one.took],
+            "took": [{**_lock(lock), "milliseconds": round(lock.held_ms, 2)} for lock in one.took],
             "held_before": [_lock(lock) for lock in one.held_before],
             "milliseconds": round(one.milliseconds, 2),
         }
@@ -97,4 +98,4 @@ def _file(file: FileRehearsal) -> Detail:
 
 
 def _lock(lock: TableLock) -> Detail:
-    return {"schema": lock.schema, "object": lock.relation, "kind": lock.kind, "mode": lock.mode.word}
+    return {"schema": lock.schema, "object": lock.relation, "kind": lock.kind_word, "mode": lock.mode.word}

@@ -48,6 +48,7 @@ def summarise(run_id: str, events: Sequence[Event], *, chain: str) -> dict[str, 
             if event["kind"] in ("rollback done", "rollback failed", "rollback cancelled")
         ),
         "rehearsal": tuple(_rehearsal(events)),
+        "locks": tuple(_locks(events)),
         "scripts": tuple(
             {"file": file, "sha256": sha256} for file, sha256 in sorted(opened.get("scripts", {}).items())
         ),
@@ -165,6 +166,25 @@ def _rehearsal(events: Sequence[Event]) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _locks(events: Sequence[Event]) -> list[dict[str, Any]]:
+    """Return one row for each lock that a statement took in the rehearsal."""
+    return [
+        {
+            "file": file["file"],
+            "statement": f"{statement['number']}. {statement['statement']}",
+            "takes": f"{lock['mode']} on {lock['kind']} {lock['schema']}.{lock['object']}",
+            "held ms": lock["milliseconds"],
+            "held already": "; ".join(
+                f"{held['mode']} on {held['schema']}.{held['object']}" for held in statement["held_before"]
+            )
+            or NOTHING,
+        }
+        for file in _last(events, "rehearsed").get("locks", [])
+        for statement in file.get("statements", [])
+        for lock in statement["took"]
+    ]
 
 
 def _event(event: Event) -> dict[str, Any]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import psycopg
 from psycopg import sql
@@ -25,16 +26,43 @@ __all__ = ["FileRehearsal", "Rehearsal", "StatementLocks", "TableLock", "rehears
 
 @dataclass(frozen=True, slots=True)
 class TableLock:
-    """A lock that was seen in `pg_locks`."""
+    """A lock that was seen in `pg_locks`; `held_ms` from the statement that took it to the end of the file.
+
+    `kind` is the letter of pg_class.relkind. On the empty clone `held_ms` tells what a lock costs besides the
+    rows: only on data does a statement that reads or writes rows show its price.
+    """
 
     schema: str
     relation: str
     kind: str
     mode: LockMode
+    held_ms: float = field(default=0.0, compare=False)
+
+    @property
+    def kind_word(self) -> str:
+        """Return the kind in words.
+
+        >>> TableLock("public", "classes", "r", LockMode.SHARE).kind_word
+        'table'
+        """
+        return _KINDS.get(self.kind, f"relation of kind {self.kind}")
 
     def __str__(self) -> str:
         """Return it as file headers spell it."""
         return f"{self.mode.word} on {self.relation}"
+
+
+_KINDS = {
+    "r": "table",
+    "p": "partitioned table",
+    "f": "foreign table",
+    "m": "materialized view",
+    "v": "view",
+    "i": "index",
+    "I": "partitioned index",
+    "S": "sequence",
+    "c": "composite type",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +164,9 @@ def _perform(script: Script, work: Connection, look: Connection, target: Target)
     try:
         if script.header.in_transaction:
             with work.transaction():
-                statements = _in_transaction(script, work, look, live)
+                found = _in_transaction(script, work, look, live)
+            ended = time.perf_counter()
+            statements = [_held_until(ended, statement, began) for statement, began in found]
         else:
             statements = [_outside(script, work, look, target, live)]
     except psycopg.Error as error:
@@ -147,7 +177,8 @@ def _perform(script: Script, work: Connection, look: Connection, target: Target)
 
 def _in_transaction(
     script: Script, work: Connection, look: Connection, live: set[int]
-) -> list[StatementLocks]:
+) -> list[tuple[StatementLocks, float]]:
+    """Return each statement with the moment at which it began."""
     held: dict[tuple[int, str], TableLock] = {}
     found = []
     for number, statement in enumerate(script.statements, start=1):
@@ -158,10 +189,17 @@ def _in_transaction(
         now = _held(look, work.info.backend_pid, live)
         took = tuple(lock for key, lock in now.items() if key not in held)
         held |= now
-        found.append(
-            StatementLocks(script.label, number, statement.verb, statement.text, took, before, milliseconds)
+        locks = StatementLocks(
+            script.label, number, statement.verb, statement.text, took, before, milliseconds
         )
+        found.append((locks, began))
     return found
+
+
+def _held_until(ended: float, statement: StatementLocks, began: float) -> StatementLocks:
+    held_ms = (ended - began) * 1000
+    took = tuple(dataclasses.replace(lock, held_ms=held_ms) for lock in statement.took)
+    return dataclasses.replace(statement, took=took)
 
 
 def _outside(
@@ -201,10 +239,10 @@ def _outside(
         thread.join()
     if failure:
         raise failure[0]
-    milliseconds = (time.perf_counter() - began) * 1000
-    return StatementLocks(
-        script.label, 1, statement.verb, statement.text, tuple(seen.values()), (), milliseconds
-    )
+    ended = time.perf_counter()
+    took = tuple(seen.values())
+    locks = StatementLocks(script.label, 1, statement.verb, statement.text, took, (), (ended - began) * 1000)
+    return _held_until(ended, locks, began)
 
 
 def _tables(script: Script, look: Connection) -> list[str]:

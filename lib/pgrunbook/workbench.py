@@ -16,6 +16,7 @@ from pgrunbook import places, server
 from pgrunbook.errors import FAILED, REFUSED
 from pgrunbook.headless import EmbeddedServer, Progress, say
 from pgrunbook.identity import new_run_id
+from pgrunbook.journal import Journal
 from pgrunbook.loading import load_notebook_libraries
 
 __all__ = ["lab", "new", "rehearse", "test"]
@@ -54,6 +55,9 @@ def rehearse(given: argparse.Namespace) -> int:
         notebook.save(done.notebook, path)
     summary = from_journal(run_id)
     file = write_executed(done.notebook, summary)
+    # As the journal holds it: the database of the rehearsal has gone.
+    entries = Journal(places.records() / run_id).entries()
+    rehearsed: object = next((e["detail"] for e in reversed(entries) if e["kind"] == "rehearsed"), {})
     seconds = time.perf_counter() - began
     verdict = f"{given.change}: {summary.outcome if done.finished else f'stopped, {done.ename}'} after {seconds:.1f} s"
     say(
@@ -67,7 +71,7 @@ def rehearse(given: argparse.Namespace) -> int:
             "error": done.evalue,
             "seconds": round(seconds, 1),
             "record": str(file),
-            "files": list(summary.rehearsal),
+            "rehearsal": rehearsed,
         },
     )
     if done.finished:

@@ -44,6 +44,7 @@ class Summary:
     approvals: Rows = ()
     checks: Rows = ()
     rehearsal: Rows = ()
+    locks: Rows = ()
     steps: Rows = ()
     remedies: Rows = ()
     verification: Rows = ()
@@ -69,6 +70,12 @@ _BEFORE = (
         "Rehearsal",
         "Every file on a clone of the target's schema: locks declared in its header, and locks observed.",
         "The change was not rehearsed.",
+    ),
+    (
+        "locks",
+        "Locks by statement",
+        "What each statement took on the clone, for how long it kept it there, and what its file held already.",
+        "No statement was seen to take a lock.",
     ),
     ("steps", "Steps", "", "No step ran."),
     (
