@@ -76,3 +76,17 @@ def test_what_does_not_fit_is_refused_with_its_line(kind: Kind, sql: str, found:
     with pytest.raises(BadStatement) as caught:
         check_statements(script(kind, sql), file="x.sql")
     assert caught.value.found.partition(": ")[2] == found
+
+
+def test_the_pieces_of_a_script_are_its_bytes_one_statement_each() -> None:
+    sql = (
+        "-- sécond; not the end\nSELECT ';' AS a /* ; */ ;\n\n"
+        "DO $$ BEGIN PERFORM 1; END $$;;\n-- ünd\nSELECT 'ß' AS b -- ;\n;SELECT 3 AS c\n-- the end\n"
+    )
+    whole = script(Kind.MIGRATE, sql)
+    pieces = whole.pieces
+    assert b"".join(data for _, data in pieces) == whole.text.encode()
+    assert [one.verb for one, _ in pieces] == ["SELECT", "DO", "SELECT", "SELECT"]
+    for one, data in pieces:
+        (again,) = statement.parse(data.decode(), file="piece.sql")
+        assert again.text == one.text

@@ -32,6 +32,18 @@ class Script:
         """Return the file inside its change, e.g. `migrate/002_add_key.sql`."""
         return f"{self.kind.value}/{self.path.name}"
 
+    @property
+    def pieces(self) -> tuple[tuple[Statement, bytes], ...]:
+        """Return each statement with its bytes, comments before it included; together they are the file.
+
+        Sent one after the other they do what the file does, and it is known which of them the server is at.
+        """
+        data, ends = self.text.encode(), [one.stop for one in self.statements]
+        begins, stops = [0, *ends[:-1]], [*ends[:-1], len(data)]
+        return tuple(
+            (one, data[begin:stop]) for one, begin, stop in zip(self.statements, begins, stops, strict=True)
+        )
+
 
 def check_statements(script: Script, *, file: str) -> None:
     """Raise BadStatement where the statements of a script do not fit its kind or how it runs."""

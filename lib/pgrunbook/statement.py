@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +27,8 @@ class Statement:
     the 1-based line where it begins. Names are schema-qualified where the text qualifies them, and quoted
     where SQL needs it; only the `index` of a CREATE INDEX is the bare name that the catalog will have, in the
     schema of its table. `target` is the table whose rows change, `returns` names the columns of a RETURNING,
-    `creates` is the table that is new afterwards, by CREATE TABLE or by its new name.
+    `creates` is the table that is new afterwards, by CREATE TABLE or by its new name. `stop` is the place in
+    the bytes of the whole text where the statement is over, its semicolon included.
     """
 
     text: str
@@ -42,6 +44,7 @@ class Statement:
     only_reads: bool = False
     returns: tuple[str, ...] = ()
     creates: str | None = None
+    stop: int = 0
 
 
 def parse(sql: str, *, file: str) -> tuple[Statement, ...]:
@@ -77,7 +80,8 @@ def parse(sql: str, *, file: str) -> tuple[Statement, ...]:
         start = raw.stmt_location
         stop = start + raw.stmt_len if raw.stmt_len else len(utf8)
         text = utf8[start : max(end for end in ends if end <= stop)].decode()
-        statements.append(_statement(inner(raw.stmt), text, _line(utf8[:start].decode())))
+        one = _statement(inner(raw.stmt), text, _line(utf8[:start].decode()))
+        statements.append(dataclasses.replace(one, stop=min(stop + 1, len(utf8))))
     return tuple(statements)
 
 
