@@ -36,6 +36,7 @@
 change = "010_class_code"
 stall_budget_ms = 100  # nobody waits longer than this because of us
 approvals = 1  # people who have to approve each step
+window_ends = None  # "04:00" or "2026-11-22 04:00": no step begins that would not be done by then
 
 # %% [markdown]
 # ## Bind
@@ -45,7 +46,7 @@ approvals = 1  # people who have to approve each step
 # %%
 from pgrunbook import Runbook
 
-runbook = Runbook.open(change, stall_budget_ms=stall_budget_ms, approvals=approvals)
+runbook = Runbook.open(change, stall_budget_ms=stall_budget_ms, approvals=approvals, window_ends=window_ends)
 runbook
 
 # %% [markdown]
@@ -293,7 +294,7 @@ runbook.read("SELECT class_id, class_code FROM classes WHERE class_code LIKE 'TE
 runbook.time_after()
 
 # %% [markdown]
-# Who waited for whom while the steps ran, sampled every 50 ms from `pg_locks`. You should see `nobody stalled`: nobody waited for us longer than the budget.
+# Who waited for whom while the steps ran, sampled ten times a second from `pg_locks`. You should see `nobody stalled`: nobody waited for us longer than the budget.
 
 # %%
 runbook.lock_waits()

@@ -29,6 +29,7 @@
 change = "{{change}}"
 stall_budget_ms = 100  # nobody waits longer than this because of us
 approvals = 1  # people who have to approve each step
+window_ends = None  # "04:00" or "2026-11-22 04:00": no step begins that would not be done by then
 
 # %% [markdown]
 # ## Bind
@@ -38,7 +39,7 @@ approvals = 1  # people who have to approve each step
 # %%
 from pgrunbook import Runbook
 
-runbook = Runbook.open(change, stall_budget_ms=stall_budget_ms, approvals=approvals)
+runbook = Runbook.open(change, stall_budget_ms=stall_budget_ms, approvals=approvals, window_ends=window_ends)
 runbook
 
 # %% [markdown]

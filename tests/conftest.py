@@ -21,6 +21,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from pgrunbook import server as embedded
+from pgrunbook.suite import DEBIANS_15
 
 # A shell that starts the tests in the background lets them, and all that they start, ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -28,6 +29,12 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # An operator's PGHOST or PGRUNBOOK_TARGET must not reach a test.
 for _name in [name for name in os.environ if re.match(r"PG(?!RUNBOOK_(POSTGRES|CHANGES)$)", name)]:
     del os.environ[_name]
+
+
+# Where the system has a 15, the tests can run on it: PGRUNBOOK_POSTGRES=15.
+if os.environ.get("PGRUNBOOK_POSTGRES") == "15" and DEBIANS_15.exists():
+    _known = {15: DEBIANS_15.parent, **embedded._installations()}
+    embedded._installations = lambda: _known  # type: ignore[assignment]
 
 
 @pytest.fixture(scope="session")

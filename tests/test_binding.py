@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
+import socket
+import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+import throwaway
+from throwaway import running, statuses
 
+from pgrunbook import ledger as ledgers
+from pgrunbook import server as embedded
 from pgrunbook.binding import Binding
-from pgrunbook.errors import RunnerBusy
+from pgrunbook.errors import ConnectionLost, RunnerBusy, StepFailed
+from pgrunbook.run import Run
 from pgrunbook.step import Cancelled
 from pgrunbook.target import Kind, Target
+
+if TYPE_CHECKING:
+    from conftest import Elsewhere
 
 SECRET = "hunter2-secret"
 
@@ -41,6 +54,7 @@ def test_no_secret_is_remembered_however_deep_it_hides(bound: Binding) -> None:
     bound.begin_writing()
     bound.note("odd", {"a": SECRET, "b": [f"x{SECRET}y", {"c": (SECRET, 1)}], "d": 7})
     (event,) = bound.ledger.events(run_id="run-1")
+    assert event["detail"].pop("journal_entry") == 2
     assert event["detail"] == {"a": "***", "b": ["x***y", {"c": ["***", 1]}], "d": 7}
     assert SECRET not in bound.journal.path.read_text()
     assert SECRET not in repr(bound)
@@ -93,3 +107,134 @@ def test_connections_are_made_anew_when_they_are_gone(bound: Binding) -> None:
         admin.execute("SELECT pg_terminate_backend(%s, 5000)", (first.info.backend_pid,))
     assert bound.work is not first
     assert first.closed
+
+
+def test_nothing_is_begun_on_what_a_lost_connection_decided(bound: Binding) -> None:
+    with pytest.raises(ConnectionLost):
+        _ = bound.writer
+    bound.begin_writing()
+    assert bound.writer.exists
+    bound.control.close()
+    # A look connects again, but does not make this run the only one.
+    assert bound.ledger.exists
+    with pytest.raises(ConnectionLost):
+        _ = bound.writer
+    bound.begin_writing()
+    assert bound.writer.exists
+
+
+def test_what_happens_while_the_server_is_gone_is_remembered(
+    bound: Binding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bound.begin_writing()
+    bound.control.close()
+    with monkeypatch.context() as patched:
+        patched.setattr(psycopg, "connect", lambda *_, **__: pytest.fail("it connects"))
+        bound.note("alone")
+    assert [entry["kind"] for entry in bound.journal.pending()] == ["alone"]
+
+
+def test_a_session_that_works_for_another_runner_is_waited_for_and_named(
+    bound: Binding, monkeypatch: pytest.MonkeyPatch, elsewhere: Elsewhere, eventually: Callable[..., Any]
+) -> None:
+    # The other runner's control connection is gone, its work session is not.
+    elsewhere.execute("SET application_name TO 'pgrunbook step run-0'")
+    elsewhere.execute("SELECT pg_advisory_lock_shared(7239847, 3)")
+    with monkeypatch.context() as patched:
+        patched.setattr(ledgers, "WORKERS_S", 0.1)
+        with pytest.raises(RunnerBusy, match=r"pgrunbook step run-0 \(pid \d+, role 'postgres'\)"):
+            bound.begin_writing()
+    # Who was refused is in nobody's way.
+    other = Binding("700_x", bound.target, "run-2", bound.records, "bob")
+    with contextlib.closing(other), ThreadPoolExecutor(1) as pool:
+        begun = pool.submit(other.begin_writing)
+        held = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND classid = 7239847 AND objid = 1"
+        eventually(lambda: elsewhere.execute(held))
+        assert not begun.done()
+        elsewhere.execute("SELECT pg_advisory_unlock_shared(7239847, 3)")
+        begun.result(10)
+
+
+# --- a COMMIT whose answer never comes ---------------------------------------------------------------------
+
+HANGING = {
+    "migrate/001_add_note.sql": throwaway.FILES["migrate/001_add_note.sql"].replace(
+        "ALTER", "SET LOCAL synchronous_commit TO on;\nALTER"
+    )
+}
+COMMITTING = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+
+
+@pytest.fixture
+def waiting(major: int) -> Iterator[embedded.Server]:
+    """A server whose commits wait for a standby that never comes, where somebody asks for that."""
+    folder = Path(tempfile.mkdtemp(prefix="pgrunbook-test-", dir="/tmp" if Path("/tmp").is_dir() else None))
+    running = embedded.start(major, folder=folder)
+    with psycopg.connect(embedded.create_database(running, "shop"), autocommit=True) as conn:
+        conn.execute(throwaway.TABLE)
+        conn.execute("ALTER DATABASE shop SET synchronous_commit TO local")
+        conn.execute("ALTER SYSTEM SET synchronous_standby_names TO 'nobody'")
+        conn.execute("SELECT pg_reload_conf()")
+    yield running
+    embedded.stop(running)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def cut_off_in_commit(
+    waiting: embedded.Server, folder: Path, eventually: Callable[..., Any]
+) -> Iterator[tuple[Run, Future[list[str]], psycopg.Connection[Any]]]:
+    """Give a run whose connection died while the server was committing."""
+    database = waiting.conninfo_for("shop")
+    chosen = throwaway.write(folder, throwaway.changed(HANGING))
+    with (
+        psycopg.connect(database, autocommit=True) as admin,
+        running(chosen, database, folder / "records") as made,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        going = pool.submit(throwaway.apply, made, "001")
+        eventually(lambda: admin.execute(COMMITTING).fetchall(), 20)
+        work = made.binding._work
+        assert work is not None
+        with socket.socket(fileno=os.dup(work.pgconn.socket)) as line:
+            line.shutdown(socket.SHUT_RDWR)
+        yield made, going, admin
+
+
+def _let_go(admin: psycopg.Connection[Any]) -> None:
+    admin.execute("ALTER SYSTEM RESET synchronous_standby_names")
+    admin.execute("SELECT pg_reload_conf()")
+
+
+def test_a_commit_that_the_server_finishes_later_is_done(
+    waiting: embedded.Server, tmp_path: Path, eventually: Callable[..., Any]
+) -> None:
+    with cut_off_in_commit(waiting, tmp_path, eventually) as (made, going, admin):
+        eventually(lambda: made.binding._work is not None and made.binding._work.closed)
+        assert not going.done()
+        _let_go(admin)
+        assert going.result(20) == ["apply"]
+        assert statuses(made)[0] == "done"
+        assert throwaway.apply(made, "001") == ["already done"]
+
+
+def test_a_commit_of_which_nothing_is_heard_is_decided_by_the_next_apply(
+    waiting: embedded.Server,
+    tmp_path: Path,
+    eventually: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ledgers, "WORKERS_S", 0.3)
+    with cut_off_in_commit(waiting, tmp_path, eventually) as (made, going, admin):
+        with pytest.raises(StepFailed) as caught:
+            going.result(20)
+        assert "whether the server committed is not known here; its ledger is\n" in str(caught.value)
+        assert statuses(made)[0] == "running"
+        # The server is still at it: nobody may do it again.
+        with pytest.raises(RunnerBusy, match="pgrunbook step"):
+            throwaway.apply(made, "001")
+        _let_go(admin)
+        eventually(lambda: not admin.execute(COMMITTING).fetchall())
+        assert throwaway.apply(made, "001") == ["already done"]
+        done = [event for event in made.ledger.events() if event["kind"] == "apply done"]
+        assert len(done) == 1

@@ -71,6 +71,13 @@ TEXTS: list[tuple[RunbookError, int, str]] = [
         "  next: ask whoever set it for the role, the database or the server before you change anything",
     ),
     (
+        errors.TransactionPooler(where="service shop", reason="seen twice"),
+        3,
+        "service shop is reached through a pooler that does not keep sessions apart: seen twice\n"
+        "  locks, settings and cancel requests of a change would end up with other clients\n"
+        "  next: point PGRUNBOOK_TARGET at the server itself, or at a pool in session mode",
+    ),
+    (
         errors.LedgerRefused(where="service shop", user='a"b', reason="permission denied for database shop"),
         1,
         "role 'a\"b' cannot keep the ledger (schema pgrunbook) in service shop\n"
@@ -157,6 +164,11 @@ TEXTS: list[tuple[RunbookError, int, str]] = [
         "the rehearsal of 060_x was not what its files declare\n"
         "  migrate/001_a.sql: declared none, took Share on t\n"
         "  next: mend the files, or apply with --no-rehearsal if you know why; nothing was changed",
+    ),
+    (
+        errors.ReasonMissing(option="--end"),
+        3,
+        "--end needs a reason\n  next: add --reason TEXT; it is kept in the record",
     ),
     (
         errors.ReasonMissing(),
@@ -258,6 +270,41 @@ TEXTS: list[tuple[RunbookError, int, str]] = [
         "  next: apply the step again in the next window; what was applied before it stays",
     ),
     (
+        errors.WindowEnded(
+            step="001_a",
+            ends="04:00 UTC",
+            doing="it waited",
+            left="nothing was left behind",
+            blockers=["pid 7"],
+        ),
+        1,
+        "001_a stopped: the window ends at 04:00 UTC\n"
+        "  it waited\n  in the way: pid 7\n  nothing was left behind\n"
+        "  next: apply the step again in the next window; what was applied before it stays",
+    ),
+    (
+        errors.BadWindow(given="4", found="it is no date and time, and no time alone"),
+        1,
+        "the window cannot end at '4': it is no date and time, and no time alone\n"
+        "  next: write `2026-11-22 04:00`, with an offset such as `+02:00` where this machine's zone is not"
+        " meant, or `04:00` for the next such time; nothing was run",
+    ),
+    (
+        errors.WindowTooShort(
+            step="002_b", ends="04:00 UTC", left="in 8 s", takes="about 12 s (how)", reserve="6 s: why"
+        ),
+        3,
+        "002_b is not begun: the window ends at 04:00 UTC, in 8 s\n"
+        "  takes about 12 s (how)\n  reserve 6 s: why\n"
+        "  next: apply it in a later window, or move the end if there is more time: window_ends in the notebook,"
+        " --window-ends on the command line; nothing was changed",
+    ),
+    (
+        errors.BlockerStays(who="pid 7", reason="it is gone", next_step="look again"),
+        3,
+        "pid 7 was left alone: it is gone\n  next: look again",
+    ),
+    (
         errors.CheckFailed(label="preflight/10_a.sql", reason="permission denied for table t"),
         1,
         "preflight/10_a.sql could not be run: permission denied for table t\n"
@@ -273,6 +320,24 @@ TEXTS: list[tuple[RunbookError, int, str]] = [
         1,
         "the ledger's chain is broken at event 4: its contents do not give its hash\n"
         "  next: compare with the HTML record of that run; do not trust the ledger from this event on",
+    ),
+    (
+        errors.OtherServer(
+            where="service shop",
+            was="system 1, timeline 1, database oid 5",
+            now="system 2, timeline 1, database oid 5",
+        ),
+        3,
+        "service shop is not the database any more on which this run began\n"
+        "  began on system 1, timeline 1, database oid 5\n"
+        "  this is  system 2, timeline 1, database oid 5\n"
+        "  next: let the name lead to the first server again, or begin a new run here; nothing was run here",
+    ),
+    (
+        errors.ConnectionLost(where="service shop"),
+        1,
+        "the connection to service shop was lost before the next action was begun; nothing was run\n"
+        "  next: do the same again: it connects anew and reads where each step stands",
     ),
     (
         errors.OtherCluster(change="001_a", was="system 1, timeline 1", now="system 1, timeline 2"),

@@ -93,3 +93,14 @@ def test_a_summary_can_be_told_from_what_events_say() -> None:
     facts = summarise("r1", told, chain="")
     assert (facts["operator"], facts["outcome"], facts["server"]) == ("ann", "NO-GO", "PostgreSQL 18.4")
     assert [check["rows"] for check in facts["checks"]] == [7]
+
+
+def test_a_run_says_until_when_it_may_go_on_where_that_was_set() -> None:
+    chosen = change.load(change.names(ROOT)[0], root=ROOT)
+    told = [
+        events.opened(
+            chosen, rehearsal("dbname=x"), FACTS, operator="ann", version="1", stall_ms=100, window_ends=ends
+        ).get("window_ends")
+        for ends in ("", "04:00 UTC")
+    ]
+    assert told == [None, "04:00 UTC"]

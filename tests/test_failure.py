@@ -55,6 +55,20 @@ def way_back(tmp_path: Path) -> Job:
             "  the transaction was rolled back: nothing was left behind\n"
             "  next: apply the step again: it connects anew and reads where the step stands",
         ),
+        *(
+            (
+                kind("the server goes"),
+                ROLLED_BACK,
+                "001_add_note failed: migrate/001_add_note.sql: the server goes\n"
+                "  the transaction was rolled back: nothing was left behind\n"
+                "  next: apply the step again: it connects anew and reads where the step stands",
+            )
+            for kind in (
+                psycopg.errors.AdminShutdown,
+                psycopg.errors.CrashShutdown,
+                psycopg.errors.CannotConnectNow,
+            )
+        ),
         (
             psycopg.errors.AdminShutdown("terminating connection"),
             UNKNOWN,
@@ -118,8 +132,9 @@ def test_the_way_back_is_tried_again_as_such(way_back: Job) -> None:
 
 
 def test_a_job_that_held_on_too_long_is_told_its_budget(job: Job) -> None:
-    assert str(overheld(job, 50)) == (
+    assert str(overheld(job, 50, "it was at its proof")) == (
         "001_add_note failed: migrate/001_add_note.sql: it held its locks longer than the hold budget of 50 ms\n"
+        "  it was at its proof\n"
         "  the transaction was rolled back: nothing was left behind\n"
         "  next: let it do less under its locks, or raise hold_budget in the file's header"
     )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
+import throwaway
 
-from pgrunbook.errors import GateClosed
-from pgrunbook.gate import Decision, Gates, Policy
+from pgrunbook.errors import GateClosed, UnknownName
+from pgrunbook.gate import ROLLBACK, Decision, Gates, Policy, is_step, subject
 from pgrunbook.target import Kind
 
 pytestmark = pytest.mark.static
@@ -130,3 +132,14 @@ def test_the_ledger_gets_the_whole_decision() -> None:
     assert facts == {"go": True, "reason": "the window is open", "how": "typed", "script_sha256": "aa"}
     fields = {field.name for field in dataclasses.fields(Decision)}
     assert fields == {*facts, "step", "who"}
+
+
+def test_a_gate_is_about_a_step_a_remedy_or_the_rollback(tmp_path: Path) -> None:
+    chosen = throwaway.write(tmp_path)
+    step, remedy = chosen.steps[0], chosen.remedies[0]
+    assert subject(chosen, "001") == ("001_add_note", step.migrate.sha256)
+    assert subject(chosen, "10_doubled_codes") == ("10_doubled_codes", remedy.sha256)
+    assert subject(chosen, ROLLBACK) == ("rollback", "")
+    assert [is_step(chosen, name) for name in ("001", "10_doubled_codes", ROLLBACK)] == [True, False, False]
+    with pytest.raises(UnknownName):
+        subject(chosen, "009")

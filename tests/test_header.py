@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgrunbook.errors import BadHeader
-from pgrunbook.header import Expectation, Header, Kind, LockClaim, Severity, parse
+from pgrunbook.header import Estimate, Expectation, Header, Kind, LockClaim, Severity, parse
 from pgrunbook.lockmode import LockMode
 
 pytestmark = pytest.mark.static
@@ -35,8 +35,8 @@ def test_a_full_migrate_header_is_read() -> None:
         "-- transaction: none\n"
         "-- hold_budget: 50 ms\n"
         "-- stall_budget: 2 s\n"
-        "-- estimate: rows / 500000\n"
-        "--   plus a second\n"
+        "-- estimate: 2.5 reads of classes + 1 read of app.users + 1.5 s; reads go on;\n"
+        "--   so do writes\n"
         "-- requires: 010_class_code, 020_class_code_generator\n"
         "\n"
         "-- an ordinary comment: not a key\n"
@@ -53,7 +53,7 @@ def test_a_full_migrate_header_is_read() -> None:
         ),
         hold_budget_ms=50,
         stall_budget_ms=2000,
-        estimate="rows / 500000 plus a second",
+        estimate=Estimate(1500.0, ((2.5, "classes"), (1.0, "app.users")), "reads go on; so do writes"),
         requires=("010_class_code", "020_class_code_generator"),
     )
 
@@ -165,6 +165,46 @@ EXPECT_PART = "is none of `index NAME`, `median < N ms`, `rows N`"
 def test_a_bad_value_is_refused_with_what_would_be_good(kind: Kind, line: str, found: str) -> None:
     assert refusal(f"-- Title\n-- {line}\n", kind) == (
         f"001_x.sql line 2: {found}\n  next: use one of the keys {', '.join(kind.keys)}; nothing was run"
+    )
+
+
+ESTIMATE_PART = (
+    "is neither a time such as `2 ms`, `1.5 s` or `3 min`, nor `2 reads of classes`;"
+    " join several with ` + ` and put words after `;`"
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "estimate"),
+    [
+        ("2 ms", Estimate(2.0)),
+        ("1.5 s; nobody waits", Estimate(1500.0, (), "nobody waits")),
+        ("3 min", Estimate(180_000.0)),
+        ("1 read of classes", Estimate(0.0, ((1.0, "classes"),))),
+        ('0.5 reads of "odd; + name" + 1 s + 1 s', Estimate(2000.0, ((0.5, '"odd; + name"'),))),
+    ],
+)
+@pytest.mark.parametrize("kind", [Kind.MIGRATE, Kind.ROLLBACK])
+def test_an_estimate_is_a_time_or_reads_of_tables(kind: Kind, value: str, estimate: Estimate) -> None:
+    assert read(f"-- lock: none\n-- estimate: {value}", kind).estimate == estimate
+
+
+@pytest.mark.parametrize(
+    ("value", "part"),
+    [
+        ("one read of classes, about 2 s", "one read of classes, about 2 s"),
+        ("1 to 2 ms, whatever the size", "1 to 2 ms, whatever the size"),
+        ("0 ms", "0 ms"),
+        ("0.0 reads of classes", "0.0 reads of classes"),
+        ("2 ms + soon", "soon"),
+        ("2 ms+1 s", "2 ms+1 s"),
+        ("; quick", ""),
+        ("\u0665 ms", "\u0665 ms"),
+    ],
+)
+def test_an_estimate_in_free_words_is_refused_with_the_grammar(value: str, part: str) -> None:
+    assert refusal(f"-- Title\n-- lock: none\n-- estimate: {value}\n").splitlines()[0] == (
+        f"001_x.sql line 3: bad value for `estimate`: {part!r} {ESTIMATE_PART}"
     )
 
 

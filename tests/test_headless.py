@@ -9,6 +9,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from throwaway import NAME, changed, step
 from pgrunbook import headless
 from pgrunbook import server as embedded
 from pgrunbook.headless import Progress, interruptible, stoppable
+from pgrunbook.patience import Blocker
 
 if TYPE_CHECKING:
     from conftest import Elsewhere
@@ -310,3 +312,59 @@ def test_the_embedded_server_ends_with_its_use(major: int, monkeypatch: pytest.M
     with pytest.raises(KeyboardInterrupt), headless.EmbeddedServer():
         raise KeyboardInterrupt
     assert used == [f"start {major}", "stop"]
+
+
+def test_who_is_waited_for_is_told_at_most_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    err, now = io.StringIO(), [100.0]
+    monkeypatch.setattr("sys.stderr", err)
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+    one = Blocker(
+        7, "app", "web", "client backend", "active", "things", "AccessShareLock", 3200.0, "SELECT 1"
+    )
+    progress = Progress(silent=False)
+    progress.waits([], 0)
+    for moment in (100.0, 100.5, 101.1):
+        now[0] = moment
+        progress.waits([one, one], 3)
+    waits = (
+        "waits, and nobody behind us: pid 7 'web' holds AccessShareLock on things for 3.2 s, active and 1 more;"
+        " asked 3 times so far"
+    )
+    assert err.getvalue() == f"[   0.0 s] {waits}\n[   1.1 s] {waits}\n"
+
+
+def test_whom_a_build_waits_for_is_told_on_the_terminal(
+    desk: Desk, elsewhere: Elsewhere, eventually: Eventually
+) -> None:
+    desk.write()
+    assert desk("apply", NAME, *AT_ONCE).code == 0
+    assert desk("rollback", NAME, "--to", "001", *GO).code == 0
+    elsewhere.begin_and_hold("UPDATE things SET code = code WHERE id = 1")
+    process = desk.start("apply", NAME, *AT_ONCE)
+    building = "SELECT 1 FROM pg_stat_progress_create_index WHERE phase LIKE 'waiting for %'"
+    eventually(lambda: desk.ask(building), timeout=30)
+    assert process.stderr is not None
+    said = iter(process.stderr.readline, "")
+    assert "] waiting for " in next(line for line in said if f"pid {elsewhere.pid}" in line)
+    elsewhere.release()
+    assert ended(process).code == 0
+
+
+def test_a_window_that_is_too_short_is_told_before_anything_runs(desk: Desk) -> None:
+    desk.write()
+    said = desk("apply", NAME, *AT_ONCE, "--window-ends", "2020-01-01 04:00")
+    assert (said.code, said.out) == (1, "")
+    assert said.err.startswith("BadWindow: the window cannot end at '2020-01-01 04:00': it is over: ")
+    assert not desk.has_ledger
+    soon = (datetime.now(UTC) + timedelta(seconds=3)).isoformat(timespec="seconds")
+    said = desk("apply", NAME, *AT_ONCE, PGRUNBOOK_WINDOW_ENDS=soon)
+    assert (said.code, said.out) == (3, "")
+    assert "window ends 20" in said.err
+    assert "WindowTooShort: 001_add_note is not begun: the window ends at 20" in said.err
+    assert desk.statuses == []
+    # The option is heard before the environment, and the way back is open when the window is over.
+    said = desk(
+        "apply", NAME, *AT_ONCE, "--window-ends", "2100-01-01 04:00", PGRUNBOOK_WINDOW_ENDS="nonsense"
+    )
+    assert said.code == 0, said.err
+    assert desk("rollback", NAME, *GO, PGRUNBOOK_WINDOW_ENDS="2020-01-01 04:00").code == 0

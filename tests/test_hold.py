@@ -1,4 +1,4 @@
-"""The hold budget: what runs when it is used up is cancelled, what ended before is left alone."""
+"""Limits of time: what runs when one is used up is cancelled, what ended before is left alone."""
 
 from __future__ import annotations
 
@@ -36,7 +36,15 @@ def test_what_ends_before_the_budget_is_left_alone(work: Connection) -> None:
         assert not hold.ended()
     work.execute("SELECT pg_sleep(0.01)")
     assert not hold.ended()
-    assert not [one for one in threading.enumerate() if isinstance(one, threading.Timer)]
+    assert "pgrunbook-hold" not in [one.name for one in threading.enumerate()]
+
+
+def test_what_begins_just_after_the_request_is_cancelled_too(work: Connection) -> None:
+    with Hold(work, 1) as hold:
+        while not hold.over:
+            time.sleep(0.001)
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            work.execute("SELECT pg_sleep(60)")
 
 
 def test_nobody_waits_so_nothing_counts(work: Connection) -> None:
@@ -47,7 +55,7 @@ def test_nobody_waits_so_nothing_counts(work: Connection) -> None:
 
 def test_a_budget_that_is_used_up_between_two_statements_counts(work: Connection) -> None:
     with Hold(work, 1) as hold:
-        while not hold._over:
+        while not hold.over:
             time.sleep(0.001)
         work.execute("SELECT 1")
         assert hold.ended()
@@ -56,6 +64,6 @@ def test_a_budget_that_is_used_up_between_two_statements_counts(work: Connection
 def test_a_connection_that_is_gone_is_no_error(work: Connection) -> None:
     work.close()
     with Hold(work, 1) as hold:
-        while not hold._over:
+        while not hold.over:
             time.sleep(0.001)
     assert hold.ended()

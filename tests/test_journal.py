@@ -36,11 +36,13 @@ def test_an_entry_says_when_what_who_and_whether_the_ledger_knows(journal: Journ
     assert at.endswith("Z")
     assert len(at) == len("2026-01-31T12:00:00.000Z")
     assert entry == {
+        "n": 1,
         "kind": "apply starting",
         "step": "001_a",
         "actor": "ann",
         "detail": {"file": "a.sql"},
         "in_ledger": True,
+        "database": "",
     }
 
 

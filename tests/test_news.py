@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from pgrunbook.news import News
 from pgrunbook.observers import Observation
 from pgrunbook.observers.locks import Side, Wait
-from pgrunbook.observers.progress import BuildSample
+from pgrunbook.observers.progress import Awaited, BuildSample
 from pgrunbook.patience import Blocker
 
 pytestmark = pytest.mark.static
@@ -35,7 +36,7 @@ def test_it_says_who_is_in_the_way_and_that_nobody_waits_behind_us() -> None:
     news.waits([blocker()], 0)
     assert news.lines == [
         ("in the way", "pid 7 'report' holds AccessShareLock on things for 3.2 s, idle in transaction"),
-        ("", "last statement: SELECT 1"),
+        ("", "role 'app'; last statement: SELECT 1"),
         ("meanwhile", "we do not queue, so nobody waits behind us; it goes on when they end"),
     ]
 
@@ -43,9 +44,10 @@ def test_it_says_who_is_in_the_way_and_that_nobody_waits_behind_us() -> None:
 def test_it_counts_the_attempts_and_the_sessions_that_it_does_not_name() -> None:
     news = News()
     news.waits([blocker(pid, "") for pid in range(8)], 3)
-    assert [name for name, _ in news.lines] == ["in the way"] * 5 + ["", "meanwhile"]
-    assert news.lines[5] == ("", "and 3 more")
-    assert news.lines[6][1].endswith("when they end; asked 3 times so far")
+    assert [name for name, _ in news.lines] == ["in the way", ""] * 5 + ["", "meanwhile"]
+    assert news.lines[1] == ("", "role 'app'")
+    assert news.lines[10] == ("", "and 3 more")
+    assert news.lines[11][1].endswith("when they end; asked 3 times so far")
 
 
 def test_a_blocker_that_was_not_seen_for_a_while_is_no_news(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,6 +58,38 @@ def test_a_blocker_that_was_not_seen_for_a_while_is_no_news(monkeypatch: pytest.
     assert news.lines == []
 
 
+def test_it_says_how_a_prepared_transaction_is_ended() -> None:
+    news = News()
+    prepared = dataclasses.replace(blocker(), pid=None, backend="prepared transaction 'x'", query="", user="")
+    news.waits([prepared], 0)
+    ways = "its owner runs COMMIT PREPARED 'x' or ROLLBACK PREPARED 'x'"
+    assert news.lines[1] == ("", f"a prepared transaction has no session: {ways}")
+
+
+def test_it_says_what_a_session_runs_that_is_at_work() -> None:
+    news = News()
+    news.waits([dataclasses.replace(blocker(), state="active", user="")], 0)
+    assert news.lines[1] == ("", "runs: SELECT 1")
+
+
+def test_it_knows_who_is_in_the_way_until_nobody_looked_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    news = News()
+    assert (list(news.blockers), news.awaited) == ([], set())
+    news.waits([blocker()], 0)
+    news.sampled(build("waiting for writers before build", 0, 1, waits_for=99))
+    assert (list(news.blockers), news.awaited) == ([blocker()], {99})
+    now = time.perf_counter()
+    monkeypatch.setattr(time, "perf_counter", lambda: now + 60)
+    assert list(news.blockers) == []
+
+
+def test_it_repeats_what_came_of_a_wish() -> None:
+    news = News()
+    for number in range(7):
+        news.tell(f"pid {number}: its session was ended")
+    assert news.lines == [("asked", f"pid {number}: its session was ended") for number in range(2, 7)]
+
+
 def test_it_says_how_far_a_build_is() -> None:
     news = News()
     news.sampled(build("building index: scanning table", 40, 200))
@@ -63,7 +97,21 @@ def test_it_says_how_far_a_build_is() -> None:
     news.sampled(build("waiting for writers before build", 0, 1, waits_for=99))
     assert news.lines == [
         ("build", "waiting for writers before build"),
-        ("in the way", "pid 99: the build goes on when its transaction ends"),
+        ("in the way", "pid 99"),
+        ("meanwhile", "nobody waits behind us; it goes on when their transactions end"),
+    ]
+
+
+def test_it_says_whom_a_build_waits_for_since_when_and_what_they_run() -> None:
+    awaited = Awaited(99, "web", "12:00:03 UTC", 65.2, "idle in transaction", "UPDATE things")
+    waiting = BuildSample(
+        5.0, "waiting for writers before build", 1, 3, 99, lockers_done=1, lockers_total=3, awaited=(awaited,)
+    )
+    news = News()
+    news.sampled(Observation(builds=(waiting,)))
+    assert news.lines[:2] == [
+        ("build", "waiting for writers before build (1 of 3 transactions gone)"),
+        ("in the way", "pid 99 'web', idle in transaction, since 12:00:03 UTC (65 s): UPDATE things"),
     ]
 
 

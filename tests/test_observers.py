@@ -53,7 +53,7 @@ def test_a_step_that_makes_others_wait_is_seen_with_all_observers(
         assert watchers(conn)
     observation = watch.observation
     assert observation.problem == ""
-    assert observation.samples >= 2
+    assert observation.samples >= 1
     assert {wait.side for wait in observation.waits} == {Side.BEHIND_US}
     assert {wait.pid for wait in observation.waits} == {behind.pid}
     assert all(wait.waited_ms > 0 and wait.at_ms > 0 for wait in observation.waits)

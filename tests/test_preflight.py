@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,7 @@ from pgrunbook.preflight import Board, Finding
 from pgrunbook.session import Connection
 
 if TYPE_CHECKING:
-    from conftest import Elsewhere
+    pass
 
 Conn = psycopg.Connection[dict[str, Any]]
 
@@ -166,31 +165,14 @@ def test_the_servers_checks_are_quiet_on_a_quiet_server(look: Connection, tmp_pa
     board = preflight.audit(look, write(tmp_path))
     assert [(f.label, f.total, f.problem) for f in board.findings if f.total or f.problem] == []
     labels = [finding.label for finding in board.findings]
-    assert labels[:-1] == [f"server: {name.removeprefix('health_')}" for name in queries.names("health_")]
-
-
-def test_prepared_transactions_are_a_warning(look: Connection, tmp_path: Path) -> None:
-    look.execute("BEGIN; INSERT INTO things VALUES (11); PREPARE TRANSACTION 'half <b>done</b>'")
-    board = preflight.audit(look, write(tmp_path))
-    look.execute("ROLLBACK PREPARED 'half <b>done</b>'")
-    finding = found(board, "server: prepared_transactions")
-    assert (finding.total, board.go) == (1, True)
-    assert finding.rows[0]["gid"] == "half <b>done</b>"
-    assert finding.rows[0]["owner"] == "postgres"
-
-
-def test_old_transactions_are_a_warning(
-    look: Connection, tmp_path: Path, elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    text = queries.get("health_old_transactions").replace("interval '1 minute'", "interval '0'")
-    assert "interval '0'" in text
-    monkeypatch.setattr(queries, "get", lambda name, *_: text)
-    monkeypatch.setattr(queries, "names", lambda _prefix: ("health_old_transactions",))
-    elsewhere.begin_and_hold("SELECT 'x\"; DROP TABLE y' AS hostile")
-    finding = preflight.audit(look, write(tmp_path)).findings[0]
-    assert [row["pid"] for row in finding.rows] == [elsewhere.pid]
-    assert finding.rows[0]["last_query"] == "SELECT 'x\"; DROP TABLE y' AS hostile"
-    assert not finding.stops
+    assert labels == [
+        *(f"server: {name.removeprefix('health_')}" for name in queries.names("health_")),
+        "server: blockers",
+        "server: idle_slots",
+        "server: standbys",
+        "indexes that are there",
+        "preflight/10_doubled_codes.sql",
+    ]
 
 
 def test_invalid_indexes_are_a_warning(look: Connection, tmp_path: Path) -> None:
@@ -198,17 +180,6 @@ def test_invalid_indexes_are_a_warning(look: Connection, tmp_path: Path) -> None
     look.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = '\"half; built\"'::regclass")
     finding = found(preflight.audit(look, write(tmp_path)), "server: invalid_indexes")
     assert finding.rows == ({"index": '"half; built"', "on_table": "things", "takes_writes": True},)
-    assert not finding.stops
-
-
-def test_slots_that_nobody_reads_are_a_warning(look: Connection, tmp_path: Path) -> None:
-    name = f"slot_{uuid.uuid4().hex[:8]}"
-    look.execute("SELECT pg_create_physical_replication_slot(%s, true)", (name,))
-    try:
-        finding = found(preflight.audit(look, write(tmp_path)), "server: replication_slots")
-    finally:
-        look.execute("SELECT pg_drop_replication_slot(%s)", (name,))
-    assert [row["slot"] for row in finding.rows] == [name]
     assert not finding.stops
 
 

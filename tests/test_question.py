@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -87,3 +89,22 @@ def test_a_remedy_needs_no_answer_once_an_audit_found_nothing(
     assert question.settled(run, "10_doubled_codes") == ""
     run.board = None
     assert question.settled(run, "10_doubled_codes") == ""
+
+
+def test_a_gate_tells_how_long_the_step_takes_and_whether_the_window_has_time_for_it(
+    conn: psycopg.Connection[Any], database: str, tmp_path: Path
+) -> None:
+    conn.execute(throwaway.TABLE)
+    files = throwaway.step("ALTER TABLE things ADD COLUMN note text;", head="-- estimate: 2 reads of things")
+    chosen = throwaway.write(tmp_path / "changes", files)
+    for seconds, short in ((None, ""), (3600, ""), (3, "; TOO SHORT, the step will not begin")):
+        ends = datetime.now(UTC) + timedelta(seconds=seconds) if seconds else None
+        budgets = throwaway.tight(window_ends=ends)
+        with throwaway.running(chosen, database, tmp_path / "records", budgets=budgets) as made:
+            about = question.of(made, "001").about
+            assert re.fullmatch(r"about \d+ ms \(0\.01 MB of things at .+B/s, 2 reads\)", about["takes"])
+            if ends is None:
+                assert "window" not in about
+            else:
+                assert about["window"].startswith(f"ends at {made.budgets.window}, in ")
+                assert about["window"].endswith(f" to get the locks for that{short}")

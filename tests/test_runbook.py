@@ -6,6 +6,7 @@ import asyncio
 import re
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from jupyter_client.manager import start_new_kernel
 from pgrunbook import runbook as facade
 from pgrunbook import server as embedded
 from pgrunbook.errors import (
+    BadWindow,
     GateClosed,
     PreflightFailed,
     PreflightMissing,
@@ -103,11 +105,11 @@ def test_a_rehearsal_says_the_same_words_each_time(server: embedded.Server) -> N
     assert said[0] == said[1]
     assert [text for text, _ in said[0]] == [
         "700_throwaway bound to the rehearsal database, a primary (rehearsal)",
-        "700_throwaway: NO-GO, 1 of 9 checks found rows",
+        "700_throwaway: NO-GO, 1 of 10 checks found rows",
         "remedy 10_doubled_codes ... would repair 2 rows of things in its first batch; undo gives every row back",
         "gate 10_doubled_codes ... open, approved by the rehearsal",
         "remedy 10_doubled_codes ... 2 rows repaired, what was replaced is in quarantine",
-        "700_throwaway: GO, 9 checks found nothing",
+        "700_throwaway: GO, 10 checks found nothing",
         "700_throwaway rehearsed on a clone: 6 files, every lock as declared; the way back restores the catalog",
         "1 query timed before the change",
         "migrate/001_add_note.sql",
@@ -210,6 +212,21 @@ def test_a_live_binding_shows_server_and_role(live: Runbook) -> None:
     )
     assert f"PostgreSQL {live.run.facts.version}" in data["text/html"]
     assert metadata["pgrunbook"]["role"] == "postgres"
+
+
+def test_a_live_binding_tells_the_window_that_the_call_or_the_environment_sets(
+    live: Runbook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGRUNBOOK_WINDOW_ENDS", "2100-01-01 05:00+02:00")
+    said = Runbook.open(throwaway.NAME)._repr_mimebundle_()[0]["text/plain"]  # type: ignore[index]
+    assert said.endswith("(LIVE), window ends 2100-01-01 05:00:00 UTC+02:00")
+    made = Runbook.open(throwaway.NAME, window_ends=datetime(2101, 1, 1, tzinfo=UTC))
+    assert made.run.budgets.window == "2101-01-01 00:00:00 UTC"
+    with pytest.raises(BadWindow, match="no date and time"):
+        Runbook.open(throwaway.NAME, window_ends="tomorrow")
+    # The window is the live target's: a rehearsal before it, or after it, is none of its business.
+    monkeypatch.delenv("PGRUNBOOK_TARGET")
+    assert Runbook.open(throwaway.NAME, planted=[]).run.budgets.window_ends is None
 
 
 # -- a live target with a person ---------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from pathlib import Path
 
@@ -76,6 +77,16 @@ def test_what_does_not_fit_is_refused_with_its_line(kind: Kind, sql: str, found:
     with pytest.raises(BadStatement) as caught:
         check_statements(script(kind, sql), file="x.sql")
     assert caught.value.found.partition(": ")[2] == found
+
+
+def test_an_index_that_is_built_beside_traffic_needs_a_name() -> None:
+    nameless = dataclasses.replace(
+        script(Kind.MIGRATE, "CREATE INDEX CONCURRENTLY ON t (a)"),
+        header=header.parse("-- t\n-- lock: none\n-- transaction: none\n", kind=Kind.MIGRATE, file="x.sql"),
+    )
+    with pytest.raises(BadStatement, match="an index without a name"):
+        check_statements(nameless, file="x.sql")
+    check_statements(script(Kind.MIGRATE, "CREATE INDEX ON t (a)"), file="x.sql")
 
 
 def test_the_pieces_of_a_script_are_its_bytes_one_statement_each() -> None:

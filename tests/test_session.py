@@ -319,6 +319,12 @@ def test_a_timeout_for_connecting_is_ours_unless_somebody_set_one(
     assert timeout(live.conninfo) == "7"
 
 
+def test_a_session_knows_its_own_pid_whoever_made_it(live: Target, conn: Conn) -> None:
+    with opened(live) as ours:
+        assert session.pid(ours) == session.value(ours, "SELECT pg_backend_pid()")
+    assert session.pid(conn) == conn.info.backend_pid != session.pid(ours)
+
+
 def test_a_long_purpose_is_cut_to_what_the_server_shows(live: Target) -> None:
     with opened(live, "x" * 100) as conn:
         assert session.value(conn, "SHOW application_name") == "pgrunbook " + "x" * 53

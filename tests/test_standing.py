@@ -97,7 +97,7 @@ def test_a_script_that_did_not_come_to_its_end_is_free_to_edit(step: Step, statu
 
 
 @pytest.mark.parametrize("status", [Status.RUNNING, Status.ROLLING_BACK])
-@pytest.mark.parametrize("now", [PROMOTED, "system 9, timeline 1"])
+@pytest.mark.parametrize("now", ["system 7001, timeline 0", "system 9, timeline 1", "system 9, timeline 2"])
 def test_an_unfinished_step_of_another_cluster_is_refused(step: Step, status: Status, now: str) -> None:
     with pytest.raises(OtherCluster) as caught:
         standing.of(step, {step.name: row(step, status)}, now)
@@ -115,6 +115,11 @@ def test_it_can_be_rolled_back_there_as_that_message_says(step: Step, status: St
         Standing.UNFINISHED,
         Standing.DONE,
     )
+
+
+@pytest.mark.parametrize("status", [Status.RUNNING, Status.ROLLING_BACK])
+def test_an_unfinished_step_goes_on_after_a_promotion(step: Step, status: Status) -> None:
+    assert standing.of(step, {step.name: row(step, status)}, PROMOTED) is Standing.UNFINISHED
 
 
 def test_a_finished_step_stays_finished_after_a_failover(step: Step) -> None:

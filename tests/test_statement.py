@@ -336,3 +336,37 @@ def test_any_text_is_either_read_or_refused(sql: str) -> None:
     for statement in statements:
         position = sql.index(statement.text, position) + len(statement.text)
     assert [s.line for s in statements] == sorted(s.line for s in statements)
+
+
+@pytest.mark.parametrize(
+    ("sql", "much"),
+    [
+        ("CREATE INDEX ON t (a)", True),
+        ("CREATE INDEX CONCURRENTLY ON t (a)", True),
+        ("REINDEX TABLE t", True),
+        ("VACUUM FULL t", True),
+        ("CLUSTER t USING i", True),
+        ("CREATE TABLE x AS SELECT 1", True),
+        ("REFRESH MATERIALIZED VIEW m", True),
+        ("UPDATE t SET a = 1", True),
+        ("WITH gone AS (DELETE FROM t RETURNING *) SELECT 1", True),
+        ("ALTER TABLE t ALTER a TYPE text", True),
+        ("ALTER TABLE t SET UNLOGGED", True),
+        ("ALTER TABLE t ADD CONSTRAINT x UNIQUE (a)", True),
+        ("ALTER TABLE t ADD a uuid DEFAULT gen_random_uuid()", True),
+        ("ALTER TABLE t ADD a bigserial", True),
+        ("ALTER TABLE t ADD a int GENERATED ALWAYS AS IDENTITY", True),
+        ("ALTER TABLE t ADD CONSTRAINT x UNIQUE USING INDEX i", False),
+        ("ALTER TABLE t ADD CHECK (a > 1) NOT VALID", False),
+        ("ALTER TABLE t VALIDATE CONSTRAINT x", False),
+        ("ALTER TABLE t ADD a int", False),
+        ("ALTER TABLE t ADD a int DEFAULT 1", False),
+        ("ALTER TABLE t ADD a timestamptz DEFAULT now()", False),
+        ("DROP INDEX i", False),
+        ("VACUUM t", False),
+        ("ANALYZE t", False),
+        ("SELECT 1", False),
+    ],
+)
+def test_what_writes_as_much_as_a_table_is_large(sql: str, much: bool) -> None:
+    assert parse(sql, file="x.sql")[0].writes_in_bulk is much

@@ -5,16 +5,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 import throwaway
-from throwaway import TABLE, changed, columns, kinds, refused, role, running, step, tight, write
+from throwaway import FILES, TABLE, changed, columns, kinds, refused, role, running, step, tight, write
 
 from pgrunbook import session
-from pgrunbook.errors import StepCancelled, StepFailed
+from pgrunbook.errors import StepCancelled, StepFailed, WindowEnded
+from pgrunbook.forecast import LOCKS_S
 from pgrunbook.patience import POLICY
 from pgrunbook.preflight import Board
 
@@ -40,6 +42,7 @@ def test_a_statement_that_fails_is_rolled_back_and_explained(
     with running(chosen, database, tmp_path) as run:
         assert refused(run) == (
             '001_only failed: migrate/001_only.sql: column "code" of relation "things" already exists\n'
+            "  it was at statement 2 of 2, ALTER TABLE in line 5\n"
             "  the transaction was rolled back: nothing was left behind\n"
             "  next: mend the cause, then apply the step again"
         )
@@ -55,6 +58,7 @@ def test_locks_held_longer_than_the_budget_are_given_back(conn: Conn, database: 
     with running(write(tmp_path, files), database, tmp_path) as run:
         assert refused(run) == (
             "001_only failed: migrate/001_only.sql: it held its locks longer than the hold budget of 60 ms\n"
+            "  it was at statement 2 of 2, SELECT in line 5\n"
             "  the transaction was rolled back: nothing was left behind\n"
             "  next: let it do less under its locks, or raise hold_budget in the file's header"
         )
@@ -109,6 +113,59 @@ def test_a_lock_that_cannot_be_had_names_who_is_in_the_way(
         assert str(elsewhere.pid) in blockers
         elsewhere.release()
         assert throwaway.apply(run, "001") == ["apply"]
+
+
+def test_waiting_for_a_lock_ends_in_time_to_keep_the_window(
+    conn: Conn, database: str, tmp_path: Path, elsewhere: Elsewhere
+) -> None:
+    elsewhere.begin_and_hold("SELECT count(*) FROM things")
+    files = changed(
+        {
+            name: text.replace("\n\n", "\n-- estimate: 10 ms\n\n", 1)
+            for name in ("migrate/001_add_note.sql", "rollback/001_add_note.sql")
+            if (text := FILES[name])
+        }
+    )
+    # A second for the step to wait in, beside the reserve; the policy alone would wait for a minute.
+    ends = datetime.now(UTC) + timedelta(seconds=LOCKS_S + 1.5)
+    budgets = tight(patience_s=60, policy=POLICY, window_ends=ends)
+    with running(write(tmp_path, files), database, tmp_path, budgets=budgets) as run:
+        run.decide_by_policy("001")
+        with pytest.raises(WindowEnded) as caught:
+            run.apply("001")
+        left = (ends - datetime.now(UTC)).total_seconds()
+        assert LOCKS_S - 1 < left < LOCKS_S + 0.5
+        said = str(caught.value).splitlines()
+        assert said[0] == f"001_add_note stopped: the window ends at {run.budgets.window}"
+        assert said[1].startswith("  could not take AccessExclusive on things in 0 attempts over ")
+        assert said[2].startswith(f"  in the way: pid {elsewhere.pid} holds AccessShareLock on things for ")
+        assert said[3:] == [
+            "  the transaction was rolled back: nothing was left behind",
+            "  next: apply the step again in the next window; what was applied before it stays",
+        ]
+        assert throwaway.statuses(run) == ["failed", "not run", "not run"]
+        begun, failed = run.ledger.events(run_id=run.run_id)[-2:]
+        assert begun["detail"]["window_ends"] == run.budgets.window
+        assert begun["detail"]["takes"] == "about 10 ms"
+        assert (failed["kind"], str(elsewhere.pid) in failed["detail"]["blockers"]) == ("apply failed", True)
+    elsewhere.release()
+    with running(write(tmp_path, files), database, tmp_path) as run:
+        assert throwaway.apply(run, "001") == ["apply"]
+
+
+def test_a_statement_that_stops_nobody_ends_in_time_to_keep_the_window(
+    conn: Conn, database: str, tmp_path: Path
+) -> None:
+    slow = "COMMENT ON TABLE things IS 'slow'; SELECT pg_sleep(60);"
+    files = step(slow, lock="ShareUpdateExclusive on things", head="-- estimate: 10 ms")
+    ends = datetime.now(UTC) + timedelta(seconds=LOCKS_S + 3)
+    with running(write(tmp_path, files), database, tmp_path, budgets=tight(window_ends=ends)) as run:
+        run.decide_by_policy("001")
+        with pytest.raises(WindowEnded, match="SELECT in line 5; it took longer than its estimate"):
+            run.apply("001")
+        assert datetime.now(UTC) < ends
+        assert session.value(conn, "SELECT obj_description('things'::regclass)") is None
+        assert throwaway.statuses(run) == ["failed"]
 
 
 def test_cancel_ends_the_wait_for_a_lock(
@@ -236,7 +293,7 @@ def test_a_frozen_client_loses_its_locks(
 ) -> None:
     thawed = threading.Event()
     monkeypatch.setattr("pgrunbook.proof.prove", lambda *_a, **_o: thawed.wait(20))
-    monkeypatch.setattr("pgrunbook.hold.Hold._cancel", lambda _self: None)
+    monkeypatch.setattr("pgrunbook.hold.Hold._count", lambda _self: None)
     with running(write(tmp_path), database, tmp_path, budgets=tight(hold_ms=100)) as run:
         run.decide_by_policy("001")
         with ThreadPoolExecutor(1) as pool:

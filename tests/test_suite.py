@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -45,6 +46,8 @@ def test_the_lanes_cover_both_versions_and_the_notebooks_three_times(tmp_path: P
         ("types", 18),
         ("tests on 18", 18),
         ("tests on 16", 16),
+        ("faults on 18, a sample", 18),
+        ("faults on 16, a sample", 16),
         ("notebooks on 18", 18),
         ("notebooks on 18, again", 18),
         ("notebooks on 16", 16),
@@ -54,7 +57,7 @@ def test_the_lanes_cover_both_versions_and_the_notebooks_three_times(tmp_path: P
         assert "--nbval" in command
         assert "-x" in command
         assert [word for word in command if word.startswith("notebooks/")] == ["notebooks/010.ipynb"]
-    assert len({lane.junit for lane in lanes if lane.junit}) == 5
+    assert len({lane.junit for lane in lanes if lane.junit}) == 7
 
 
 def test_a_folder_without_notebooks_is_red(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,8 +95,8 @@ def test_errors_of_a_report_count_as_failures(checkout: Path) -> None:
 
 
 def test_a_lane_that_hangs_is_stopped_and_red(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(suite, "LANE_SECONDS", 0.2)
-    assert ran([lane(checkout, "import time; time.sleep(60)")], monkeypatch) == 1
+    slow = dataclasses.replace(lane(checkout, "import time; time.sleep(60)"), seconds=1)
+    assert ran([slow], monkeypatch) == 1
 
 
 def test_k_runs_the_matching_tests_only(checkout: Path) -> None:
@@ -103,14 +106,22 @@ def test_k_runs_the_matching_tests_only(checkout: Path) -> None:
     assert only.name == "tests on 18"
 
 
-def test_faults_are_refused_while_there_are_none(checkout: Path) -> None:
+def test_faults_are_refused_while_there_are_none_and_get_a_lane_a_server(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(errors.NothingToTest) as caught:
         suite.run(["--faults"])
     assert str(caught.value) == "tests/faults holds no tests\n  next: run pgrunbook test without --faults"
     (checkout / "tests" / "faults").mkdir()
     (checkout / "tests" / "faults" / "test_kill.py").touch()
-    (only,) = suite._chosen(None, True, checkout)
-    assert only.commands[0][-1] == "tests/faults"
+    for debian in (True, False):
+        place = checkout / "postgres"
+        place.touch() if debian else place.unlink()
+        monkeypatch.setattr(suite, "DEBIANS_15", place)
+        lanes = suite._chosen(None, True, checkout)
+        assert [lane.major for lane in lanes] == [18, 16, *([15] if debian else [])]
+        assert {lane.commands[0][-1] for lane in lanes} == {"tests/faults"}
+        assert {lane.seconds for lane in lanes} == {suite.FAULT_SECONDS}
 
 
 def test_outside_a_checkout_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

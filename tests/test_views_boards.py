@@ -86,6 +86,15 @@ def test_a_rehearsals_binding_shows_nothing_that_varies(change: Change) -> None:
     )
 
 
+def test_a_binding_tells_the_window_where_one_was_set(change: Change) -> None:
+    ends = "2026-11-22 04:00:00 UTC+02:00 (SAST)"
+    live = boards.binding(change, Target(Kind.LIVE, "dbname=shop"), FACTS, "run-1", "ann", ends)
+    assert live.text.endswith(f", a primary (LIVE), window ends {ends}")
+    assert f"{ends}</td>" in (live.html or "")
+    rehearsal = boards.binding(change, Target(Kind.REHEARSAL, "dbname=r"), FACTS, "run-1", "ann", ends)
+    assert rehearsal.text.endswith(f"(rehearsal), window ends {ends}")
+
+
 # -- preflight ---------------------------------------------------------------------------------------
 
 

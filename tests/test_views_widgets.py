@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from pgrunbook import kernel
+from pgrunbook.patience import Blocker
 from pgrunbook.views import widgets
-from pgrunbook.views.widgets import GatePanel, Question, StepPanel
+from pgrunbook.views.widgets import GatePanel, Question, Signal, StepPanel
 
 pytestmark = pytest.mark.static
 
@@ -163,3 +165,102 @@ def test_a_step_that_takes_long_comes_before_the_eye_once(monkeypatch: pytest.Mo
     panel.update(1.2)
     assert focused == [1]
     panel.close()
+
+
+# -- who is in the way -------------------------------------------------------------------------------
+
+
+def blocker(pid: int | None = 7, state: str = "active", transaction: str = "3/45", **other: Any) -> Blocker:
+    known = {"backend": "client backend", "application_name": "report", "query": "SELECT 1", **other}
+    return Blocker(
+        pid=pid, user="app", state=state, relation="things", holds="AccessShareLock", age_ms=3200.0,
+        transaction=transaction, **known,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def panel() -> Iterator[StepPanel]:
+    made = StepPanel("001 Add the note")
+    made.show()
+    yield made
+    made.close()
+
+
+def offered(panel: StepPanel) -> list[list[str]]:
+    """The texts of each row: who, then the buttons."""
+    return [
+        [row.children[0].value, *(button.description for button in row.children[1:])]
+        for row in panel.rows.children
+    ]
+
+
+def press(panel: StepPanel, text: str, row: int = 0) -> None:
+    (button,) = [one for one in panel.rows.children[row].children if getattr(one, "description", "") == text]
+    button.click()
+
+
+WHO = "pid 7 &#x27;report&#x27; of role &#x27;app&#x27;"
+BOTH = ["Cancel its statement", "End its session"]
+
+
+def test_who_is_in_the_way_can_be_ended_after_a_second_question(panel: StepPanel) -> None:
+    one = blocker()
+    panel.update(1.0, [], [one])
+    assert offered(panel) == [[WHO, *BOTH]]
+    press(panel, "End its session")
+    assert panel.confirmed() == []
+    panel.update(1.1, [], [one])
+    assert offered(panel) == [[f"End the session of {WHO}?", "Yes, end the session", "No"]]
+    press(panel, "No")
+    panel.update(1.2, [], [one])
+    assert (offered(panel), panel.confirmed()) == ([[WHO, *BOTH]], [])
+    press(panel, "Cancel its statement")
+    panel.update(1.3, [], [one])
+    press(panel, "Yes, cancel the statement")
+    assert panel.confirmed() == [Signal(one, True)]
+    assert panel.confirmed() == []
+
+
+def test_two_quick_clicks_ask_once(panel: StepPanel) -> None:
+    panel.update(1.0, [], [blocker()])
+    press(panel, "End its session")
+    panel.update(1.1, [], [blocker()])
+    press(panel, "Yes, end the session")
+    press(panel, "Yes, end the session")
+    assert len(panel.confirmed()) == 1
+
+
+def test_a_question_about_somebody_who_is_gone_is_taken_back(panel: StepPanel) -> None:
+    panel.update(1.0, [], [blocker()])
+    press(panel, "End its session")
+    panel.update(1.1, [], [blocker()])
+    yes = panel.rows.children[0].children[1]
+    # The same pid in another transaction is not who was asked about.
+    panel.update(1.2, [], [blocker(transaction="3/46")])
+    yes.click()
+    assert panel.confirmed() == []
+    assert offered(panel) == [[WHO, *BOTH]]
+
+
+def test_buttons_stay_where_they_are_while_nothing_changes(panel: StepPanel) -> None:
+    panel.update(1.0, [], [blocker(8), blocker(7)])
+    rows = panel.rows.children
+    # Ages and order change with every look.
+    panel.update(1.1, [], [dataclasses.replace(blocker(7), age_ms=9000.0), blocker(8)])
+    assert panel.rows.children == rows
+    panel.update(1.2, [], [])
+    assert panel.rows.children == ()
+    assert all(row.comm is None for row in rows)
+
+
+def test_only_what_can_be_done_is_offered(panel: StepPanel) -> None:
+    prepared = blocker(None, "prepared", backend="prepared transaction 'x'")
+    ours = blocker(9, application_name="pgrunbook step r")
+    idle = blocker(state="idle in transaction")
+    panel.update(1.0, [], [prepared, ours, idle])
+    assert offered(panel) == [[WHO, "End its session"]]
+
+
+def test_a_name_on_a_row_is_only_text(panel: StepPanel) -> None:
+    panel.update(1.0, [], [blocker(application_name=HOSTILE)])
+    assert "<img" not in offered(panel)[0][0]

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from pgrunbook import concurrent, preflight, standing
+from pgrunbook import concurrent, continuity, forecast, outside, preflight, standing
 from pgrunbook.binding import Binding
 from pgrunbook.change import Change, Step, load
 from pgrunbook.errors import RequirementMissing, StepFailed, StepOutOfOrder
-from pgrunbook.ledger import Status
+from pgrunbook.ledger import Status, StepRow
 from pgrunbook.standing import Standing
 from pgrunbook.step import Job, Outcome
 
-__all__ = ["apply_step", "in_place"]
+__all__ = ["apply_step", "in_place", "tell_what_happened"]
 
 
 def apply_step(binding: Binding, change: Change, chosen: Step) -> Outcome:
     """Apply a step, or say that it is done already.
 
     Raises RequirementMissing, StepOutOfOrder, ScriptChanged, OtherCluster, StepFailed, StepCancelled,
-    LockNotTaken; each leaves the step as it was.
+    LockNotTaken, ConnectionLost, WindowTooShort, WindowEnded; each leaves the step as it was.
     """
     _require_changes(binding, change)
     _require_earlier(binding, change, chosen)
     rows = binding.ledger.steps(change.name)
     found = standing.of(chosen, rows, binding.facts.cluster)
     row = rows.get(chosen.name)
+    tell_what_happened(binding, chosen, row)
     if row is not None and row.status is Status.ROLLING_BACK and len(chosen.rollback) > 1:
         # Some of its parts may be undone: neither the step nor its proof knows of them.
         raise StepFailed(
@@ -35,6 +36,7 @@ def apply_step(binding: Binding, change: Change, chosen: Step) -> Outcome:
     outcome = _already_there(binding, chosen, found)
     if outcome is not None:
         return outcome
+    fit = forecast.fit(binding.control, chosen, binding.budgets.window_ends)
     return binding.perform(
         Job(
             change=change.name,
@@ -46,6 +48,7 @@ def apply_step(binding: Binding, change: Change, chosen: Step) -> Outcome:
             ends_as=Status.DONE,
             kind="apply",
             resumed=found is Standing.UNFINISHED,
+            fit=fit,
         )
     )
 
@@ -84,12 +87,16 @@ def _already_there(binding: Binding, chosen: Step, found: Standing) -> Outcome |
                 next_step="roll back to the step before it (its ledger row goes with it),"
                 f' then apply "{chosen.number}" again',
             )
-        return Outcome(chosen.name, Status.DONE, "already done")
+        return Outcome(chosen.name, Status.DONE, "already done", notices=binding.told_news())
     if not in_place(binding, chosen):
         return None
+    for statement in chosen.migrate.statements:
+        # A proof may look at no more than the index's name.
+        outside.require_same(chosen.name, binding.control, statement, resumed=True)
     note = "finished by an earlier run" if found is Standing.UNFINISHED else "found in place"
-    with binding.control.transaction():
-        binding.ledger.mark(
+    ledger = binding.writer
+    with ledger.conn.transaction():
+        ledger.mark(
             chosen.name,
             Status.DONE,
             run_id=binding.run_id,
@@ -97,7 +104,7 @@ def _already_there(binding: Binding, chosen: Step, found: Standing) -> Outcome |
             sha256=chosen.migrate.sha256,
             detail={"note": note},
         )
-        binding.ledger.event(
+        ledger.event(
             run_id=binding.run_id,
             change=binding.change,
             step=chosen.name,
@@ -105,7 +112,17 @@ def _already_there(binding: Binding, chosen: Step, found: Standing) -> Outcome |
             actor=binding.operator,
             detail={"note": note},
         )
-    return Outcome(chosen.name, Status.DONE, note)
+    return Outcome(chosen.name, Status.DONE, note, notices=binding.told_news())
+
+
+def tell_what_happened(binding: Binding, chosen: Step, row: StepRow | None) -> None:
+    """Note what became of the server since an unfinished step was begun: a restart, a promotion."""
+    if row is None or row.status not in (Status.RUNNING, Status.ROLLING_BACK):
+        return
+    said = continuity.since(row.started_at, row.cluster, binding.facts)
+    if said and said != binding.news:
+        binding.news.extend(said)
+        binding.note("resumed", {"begun_by": row.run_id, "what": "; ".join(said)}, step=chosen.name)
 
 
 def in_place(binding: Binding, chosen: Step) -> bool:

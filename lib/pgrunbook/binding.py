@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import importlib.metadata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,10 +11,10 @@ from pathlib import Path
 
 import psycopg
 
-from pgrunbook import session, step
-from pgrunbook.errors import StepCancelled
+from pgrunbook import continuity, merging, pooler, session, step
+from pgrunbook.errors import ConnectionLost, StepCancelled
 from pgrunbook.journal import Journal
-from pgrunbook.ledger import Ledger
+from pgrunbook.ledger import Ledger, hold_work_lock
 from pgrunbook.observers import Observation
 from pgrunbook.patience import Blocker
 from pgrunbook.session import Connection, ServerFacts
@@ -26,7 +28,8 @@ __all__ = ["Binding", "library_version"]
 class Binding:
     """One run's hold on one target.
 
-    Nothing is written to the target before `begin_writing`; connections are made again when they are gone.
+    Nothing is written to the target before `begin_writing`; connections are made again when they are gone,
+    and then it is made sure that they lead to the same database of the same cluster.
     """
 
     change: str
@@ -39,9 +42,14 @@ class Binding:
     on_sample: Callable[[Observation], None] = lambda _observation: None
     facts: ServerFacts = field(init=False)
     journal: Journal = field(init=False)
+    news: list[str] = field(default_factory=list)
+    """What became of the server, for the next outcome to tell."""
     _control: Connection | None = None
     _work: Connection | None = None
+    _held: Connection | None = None
+    _bound: bool = False
     _writing: bool = False
+    _began: bool = False
     _cancelled: bool = False
 
     def __post_init__(self) -> None:
@@ -49,25 +57,37 @@ class Binding:
         self.journal = Journal(self.records / self.run_id)
         try:
             self.facts = session.bind(self.control, self.target)
+            if pooler.between(self.control):
+                pooler.refuse(self.control, self.work, where=self.target.where)
         except BaseException:
             self.close()
             raise
+        self._bound = True
+        known = self.facts.system_identifier != "unknown"
+        cluster = self.facts.system_identifier if known else self.target.where
+        self.journal.database = f"{cluster}/{self.facts.database_oid}"
 
     @property
     def control(self) -> Connection:
-        """Return the connection for the ledger, looks and checks; made anew when it is gone."""
+        """Return the connection for the ledger, looks and checks; made anew when it is gone.
+
+        Raises OtherServer when the name leads elsewhere by now.
+        """
         if not session.alive(self._control):
-            self._control = session.connect(self.target, purpose=f"control {self.run_id}")
             self._writing = False
+            self._control = self._connect("control")
         assert self._control is not None
         return self._control
 
     @property
     def work(self) -> Connection:
-        """Return the connection that steps run on; made anew when it is gone."""
+        """Return the connection that steps run on; made anew when it is gone. Raises OtherServer."""
         if not session.alive(self._work):
-            self._work = session.connect(self.target, purpose=f"step {self.run_id}")
+            self._work = self._connect("step")
         assert self._work is not None
+        if self._writing and self._held is not self._work:
+            hold_work_lock(self._work)
+            self._held = self._work
         return self._work
 
     @property
@@ -75,14 +95,27 @@ class Binding:
         """Return the ledger over the control connection."""
         return Ledger(self.control, self.target)
 
+    @property
+    def writer(self) -> Ledger:
+        """Return the ledger over the connection that holds the runner lock.
+
+        Raises ConnectionLost when that one is gone: what was decided with it has to be decided again.
+        """
+        if self._control is None or not self._writing or not session.alive(self._control):
+            raise ConnectionLost(where=self.target.where)
+        return Ledger(self._control, self.target)
+
     def close(self) -> None:
         """End all connections; the runner lock goes with them."""
         for conn in (self._control, self._work):
             if conn is not None:
                 conn.close()
+        self.journal.close()
 
     def finish(self, outcome: str) -> None:
-        """Write how the run ended."""
+        """Write how the run ended; a run that wrote connects again for it."""
+        if self._began:
+            self.begin_writing()
         self.note("run finished", {"outcome": outcome})
         if self._writing:
             self.ledger.finish_run(self.run_id, outcome)
@@ -90,32 +123,66 @@ class Binding:
     def note(self, kind: str, detail: Mapping[str, object] | None = None, *, step: str = "") -> None:
         """Remember an event: in the ledger when this run writes it, and in the journal always."""
         detail = {key: _redacted(self.target, value) for key, value in (detail or {}).items()}
+        number = self.journal.number()
         told = False
         if self._writing:
             try:
-                self.ledger.event(
+                self.writer.event(
                     run_id=self.run_id,
                     change=self.change,
                     step=step,
                     kind=kind,
                     actor=self.operator,
                     detail=detail,
+                    entry=number,
                 )
                 told = True
-            except psycopg.Error:
+            except (psycopg.Error, ConnectionLost):
                 self._writing = False
-        self.journal.write(kind, step=step, actor=self.operator, detail=detail, in_ledger=told)
+        self.journal.write(kind, step=step, actor=self.operator, detail=detail, in_ledger=told, n=number)
+
+    def note_beside(
+        self, ledger: Ledger, kind: str, detail: Mapping[str, object], *, step: str, actor: str
+    ) -> None:
+        """Remember an event over another connection, while those of this run are busy; safe from any thread."""
+        detail = {key: _redacted(self.target, value) for key, value in detail.items()}
+        number = self.journal.number()
+        told = False
+        if self._began:
+            with contextlib.suppress(psycopg.Error):
+                ledger.event(
+                    run_id=self.run_id,
+                    change=self.change,
+                    step=step,
+                    kind=kind,
+                    actor=actor,
+                    detail=detail,
+                    entry=number,
+                )
+                told = True
+        self.journal.write(kind, step=step, actor=actor, detail=detail, in_ledger=told, n=number)
 
     def begin_writing(self) -> None:
-        """Install the ledger, become the only runner, and merge what the journal held for the server.
+        """Become the only runner, install the ledger, and merge what journals held for the server.
 
-        Raises LedgerRefused or RunnerBusy.
+        Returns once no session of another runner works any more. Raises TransactionPooler, LedgerRefused or RunnerBusy.
         """
-        control = self.control
-        if self._writing:
-            return
-        ledger = Ledger(control, self.target)
-        ledger.take_runner_lock()
+        ledger = self.ledger
+        if not self._writing:
+            pooler.refuse(ledger.conn, self.work, where=self.target.where)
+            ledger.take_runner_lock()
+        try:
+            ledger.await_workers(own=self._work, checkpoint=self.checkpoint)
+            if not self._writing:
+                self._begin(ledger)
+        except BaseException:
+            if not self._writing:
+                # Who was refused is in nobody's way.
+                with contextlib.suppress(psycopg.Error):
+                    ledger.give_back_runner_lock()
+            raise
+
+    def _begin(self, ledger: Ledger) -> None:
         ledger.install()
         ledger.open_run(
             run_id=self.run_id,
@@ -124,19 +191,11 @@ class Binding:
             version=library_version(),
             facts=self.facts,
         )
-        pending = self.journal.pending()
-        with control.transaction():
-            for entry in pending:
-                ledger.event(
-                    run_id=self.run_id,
-                    change=self.change,
-                    step=entry["step"],
-                    kind=entry["kind"],
-                    actor=entry["actor"],
-                    detail={**entry["detail"], "journal_at": entry["at"]},
-                )
-        self.journal.write("merged", detail={"entries": len(pending)}, in_ledger=True)
-        self._writing = True
+        merged = merging.merge_left(ledger, self.journal)
+        merging.merge(ledger, self.journal, run_id=self.run_id, change=self.change)
+        self._writing = self._began = True
+        for run_id, entries in merged.items():
+            self.note("journal merged", {"run": run_id, "entries": entries})
 
     def cancel(self) -> None:
         """Ask the running step to stop; safe from any thread. The server is asked too."""
@@ -154,7 +213,12 @@ class Binding:
         self._cancelled = False
 
     def perform(self, job: Job) -> Outcome:
-        """Run one script and return how it went; the journal knows before and after."""
+        """Run one script and return how it went; the journal knows before and after.
+
+        Raises ConnectionLost when the session went on which it was decided that the script is to run.
+        """
+        work, ledger = self.work, self.writer
+        ended = self.journal.number()
         self.journal.write(
             f"{job.kind} starting",
             step=job.step,
@@ -163,8 +227,9 @@ class Binding:
             in_ledger=True,
         )
         hands = step.Hands(
-            work=self.work,
-            ledger=self.ledger,
+            work=work,
+            ledger=ledger,
+            entry=ended,
             watch=lambda: session.connect(self.target, purpose=f"watch {self.run_id}"),
             run_id=self.run_id,
             actor=self.operator,
@@ -183,12 +248,40 @@ class Binding:
                 actor=self.operator,
                 detail={"reason": self.target.redacted(str(error))},
                 in_ledger=hands.told,
+                n=ended,
             )
             raise
         self.journal.write(
             f"{job.kind} done", step=job.step, actor=self.operator, detail=outcome.facts, in_ledger=True
         )
-        return outcome
+        return dataclasses.replace(outcome, notices=(*self.told_news(), *outcome.notices))
+
+    def told_news(self) -> tuple[str, ...]:
+        """Return what became of the server, once."""
+        news = tuple(self.news)
+        self.news.clear()
+        return news
+
+    def _connect(self, purpose: str) -> Connection:
+        conn = session.connect(self.target, purpose=f"{purpose} {self.run_id}")
+        if not self._bound:
+            return conn
+        try:
+            now = session.bind(conn, self.target)
+            said = continuity.compare(self.facts, now, where=self.target.where)
+        except BaseException:
+            conn.close()
+            raise
+        if said:
+            # A session that still stands may be one to the old primary: none may outlive the change.
+            for old in (self._control, self._work):
+                if old is not None:
+                    old.close()
+        self.facts = now
+        for sentence in said:
+            self.news.append(sentence)
+            self.note("server changed", {"what": sentence})
+        return conn
 
 
 def library_version() -> str:

@@ -55,19 +55,27 @@ def parser() -> argparse.ArgumentParser:
         "--save", action="store_true", help="keep the outputs in the notebook, for tests to compare with"
     )
     verb("preflight", "audit: GO or NO-GO, with the rows that stand in the way")
-    _approving(
-        verb("apply", "audit, rehearse, apply what is not applied yet, verify, write the record")
+    _windowed(
+        _approving(verb("apply", "audit, rehearse, apply what is not applied yet, verify, write the record"))
     ).add_argument(
         "--no-rehearsal", action="store_true", help="do not run the change on a clone of the schema first"
     )
-    remedy = _approving(verb("remedy", "repair what a check found; old values go to quarantine"))
+    remedy = _windowed(_approving(verb("remedy", "repair what a check found; old values go to quarantine")))
     remedy.add_argument("name", help="a file of remedy/, e.g. 10_duplicate_codes")
     way = remedy.add_mutually_exclusive_group()
     way.add_argument("--preview", action="store_true", help="show the first batch, change nothing")
     way.add_argument("--undo", action="store_true", help="give back what it replaced")
     verb("verify", "ask whether the promise of each applied step holds now")
-    _approving(verb("rollback", "undo applied steps in reverse order")).add_argument(
+    _windowed(_approving(verb("rollback", "undo applied steps in reverse order"))).add_argument(
         "--to", metavar="STEP", help="the last step that stays (default: undo all)"
+    )
+    blockers = verb("blockers", "who would make the next step wait now; cancel or end one of them")
+    blockers.add_argument("--step", metavar="STEP", help="another step than the next one")
+    end = blockers.add_mutually_exclusive_group()
+    end.add_argument("--cancel", metavar="PID", type=int, help="cancel the statement of this session")
+    end.add_argument("--end", metavar="PID", type=int, help="end this session")
+    blockers.add_argument(
+        "--reason", metavar="TEXT", default="", help="why, kept in the ledger and the record"
     )
     status = verb("status", "show what the ledger says of each step; reads only", change=False)
     status.add_argument("change", nargs="?", help="one change (default: all)")
@@ -123,6 +131,17 @@ def _run(arguments: list[str]) -> int:
         error = told(failure)
     say_error(error, as_json=as_json)
     return error.exit_code
+
+
+def _windowed(sub: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    sub.add_argument(
+        "--window-ends",
+        metavar="TEXT",
+        help="no step begins, waits or builds when it, and rolling it back, would not be done by then:"
+        " `2026-11-22 04:00` or `04:00`, this machine's zone unless an offset says otherwise"
+        " (default: PGRUNBOOK_WINDOW_ENDS); a rollback is never refused",
+    )
+    return sub
 
 
 def _approving(sub: argparse.ArgumentParser) -> argparse.ArgumentParser:

@@ -13,6 +13,7 @@ import psycopg
 
 from pgrunbook import change as changes
 from pgrunbook import session, standing, target, workbench
+from pgrunbook.blocking import blockers
 from pgrunbook.errors import FAILED, REFUSED, RehearsalDiffers, RunbookError
 from pgrunbook.headless import EmbeddedServer, Opened, Progress, interruptible, say
 from pgrunbook.ledger import Ledger
@@ -64,6 +65,9 @@ def apply(given: argparse.Namespace) -> int:
 
     progress = Progress(given.json)
     with Opened(given) as run:
+        run.on_wait, run.binding.on_sample = progress.waits, progress.samples
+        if run.budgets.window:
+            progress.line(f"window ends {run.budgets.window}")
         shown: list[tuple[str, View]] = []
 
         def show(heading: str, view: View) -> None:
@@ -192,11 +196,13 @@ def rollback(given: argparse.Namespace) -> int:
             # An empty name, of a shell variable that is not set, must not undo everything.
             run.change.step(given.to)
         run.decide_by_policy(ROLLBACK)
+        progress = Progress(given.json)
+        run.on_wait, run.binding.on_sample = progress.waits, progress.samples
         try:
             done = interruptible(run, lambda: run.roll_back(given.to))
             run.finish(f"rolled back to {given.to}" if given.to else "rolled back")
         except BaseException:
-            _record_all_the_same(run, [], Progress(given.json))
+            _record_all_the_same(run, [], progress)
             raise
         file = write_record(run, [])
         text = f"{boards.outcomes(done, run.change).text}\nrecord: {file}"
@@ -254,6 +260,7 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "remedy": remedy,
     "verify": verify,
     "rollback": rollback,
+    "blockers": blockers,
     "status": status,
     "record": record,
     "new": workbench.new,

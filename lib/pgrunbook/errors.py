@@ -117,6 +117,21 @@ class NotPrimary(RunbookError):
         )
 
 
+class TransactionPooler(RunbookError):
+    """A pooler in between gives the server's session to somebody else after each transaction."""
+
+    exit_code = REFUSED
+
+    def __init__(self, *, where: str, reason: str) -> None:
+        """Name the place and how it showed."""
+        self.where, self.reason = where, reason
+        super().__init__(
+            f"{where} is reached through a pooler that does not keep sessions apart: {reason}",
+            details=["locks, settings and cancel requests of a change would end up with other clients"],
+            next_step="point PGRUNBOOK_TARGET at the server itself, or at a pool in session mode",
+        )
+
+
 class LedgerRefused(RunbookError):
     """The ledger's schema cannot be made, read or written."""
 
@@ -282,14 +297,54 @@ class LockNotTaken(RunbookError):
 class WindowEnded(RunbookError):
     """What a step waited for, or built, was stopped so that the window is kept."""
 
-    def __init__(self, *, step: str, ends: str, doing: str, left: str) -> None:
-        """Name the step, the end of the window, what was going on, and what is left behind."""
-        self.step, self.ends, self.left = step, ends, left
+    def __init__(self, *, step: str, ends: str, doing: str, left: str, blockers: Sequence[str] = ()) -> None:
+        """Name the step, the end of the window, what was going on, who was in the way, and what is left behind."""
+        self.step, self.ends, self.left, self.blockers = step, ends, left, tuple(blockers)
         super().__init__(
             f"{step} stopped: the window ends at {ends}",
-            details=[doing, left],
+            details=[doing, *(f"in the way: {blocker}" for blocker in blockers), left],
             next_step="apply the step again in the next window; what was applied before it stays",
         )
+
+
+class BadWindow(RunbookError):
+    """The end of the window cannot be read, or is over."""
+
+    def __init__(self, *, given: str, found: str) -> None:
+        """Take what was given and what is wrong with it."""
+        self.given = given
+        super().__init__(
+            f"the window cannot end at {given!r}: {found}",
+            next_step="write `2026-11-22 04:00`, with an offset such as `+02:00` where this machine's zone is not"
+            " meant, or `04:00` for the next such time; nothing was run",
+        )
+
+
+class WindowTooShort(RunbookError):
+    """A step is not begun because it would not be done, or undone, before the window ends."""
+
+    exit_code = REFUSED
+
+    def __init__(self, *, step: str, ends: str, left: str, takes: str, reserve: str) -> None:
+        """Name the step, the end, the time left, the estimate and how it came about, and the reserve."""
+        self.step, self.ends = step, ends
+        super().__init__(
+            f"{step} is not begun: the window ends at {ends}, {left}",
+            details=[f"takes {takes}", f"reserve {reserve}"],
+            next_step="apply it in a later window, or move the end if there is more time: window_ends in the notebook,"
+            " --window-ends on the command line; nothing was changed",
+        )
+
+
+class BlockerStays(RunbookError):
+    """A session in the way was to be ended, and was not."""
+
+    exit_code = REFUSED
+
+    def __init__(self, *, who: str, reason: str, next_step: str) -> None:
+        """Name the session, why it was left alone, and what to do instead."""
+        self.who, self.reason = who, reason
+        super().__init__(f"{who} was left alone: {reason}", next_step=next_step)
 
 
 class CheckFailed(RunbookError):
@@ -335,6 +390,31 @@ class OtherCluster(RunbookError):
             f"the unfinished run of {change} was started on another server",
             details=[f"started on {was}", f"this is    {now}"],
             next_step="point PGRUNBOOK_TARGET at the server of that run, or roll back the unfinished step here",
+        )
+
+
+class OtherServer(RunbookError):
+    """A connection made anew in the middle of a run leads to another server, or to an older one."""
+
+    exit_code = REFUSED
+
+    def __init__(self, *, where: str, was: str, now: str) -> None:
+        """Name the place and both databases (system identifier, timeline, oid of the database)."""
+        super().__init__(
+            f"{where} is not the database any more on which this run began",
+            details=[f"began on {was}", f"this is  {now}"],
+            next_step="let the name lead to the first server again, or begin a new run here; nothing was run here",
+        )
+
+
+class ConnectionLost(RunbookError):
+    """The session on which something was decided was gone before it was begun."""
+
+    def __init__(self, *, where: str) -> None:
+        """Name the place."""
+        super().__init__(
+            f"the connection to {where} was lost before the next action was begun; nothing was run",
+            next_step="do the same again: it connects anew and reads where each step stands",
         )
 
 
@@ -441,15 +521,13 @@ class ReadOnlyTarget(RunbookError):
 
 
 class ReasonMissing(RunbookError):
-    """All gates were to be opened without a reason."""
+    """All gates were to be opened, or a session to be ended, without a reason."""
 
     exit_code = REFUSED
 
-    def __init__(self) -> None:
-        """Say what is missing."""
-        super().__init__(
-            "--approve-all needs a reason", next_step="add --reason TEXT; it is kept in the record"
-        )
+    def __init__(self, *, option: str = "--approve-all") -> None:
+        """Name the option that needs one."""
+        super().__init__(f"{option} needs a reason", next_step="add --reason TEXT; it is kept in the record")
 
 
 class StoppedTooLate(RunbookError):

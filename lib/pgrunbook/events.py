@@ -19,9 +19,16 @@ SAMPLE = 5
 
 
 def opened(
-    change: Change, target: Target, facts: ServerFacts, *, operator: str, version: str, stall_ms: int
+    change: Change,
+    target: Target,
+    facts: ServerFacts,
+    *,
+    operator: str,
+    version: str,
+    stall_ms: int,
+    window_ends: str = "",
 ) -> Detail:
-    """Return who runs what where, and the hash of every file of the change."""
+    """Return who runs what where and until when, and the hash of every file of the change."""
     steps = [script for step in change.steps for script in (step.migrate, step.verify, *step.rollback)]
     scripts = [*change.preflight, *change.remedies, *steps, *change.timings]
     return {
@@ -34,6 +41,7 @@ def opened(
         "cluster": facts.cluster,
         "version": version,
         "stall_budget_ms": stall_ms,
+        **({"window_ends": window_ends} if window_ends else {}),
         "scripts": {script.label: script.sha256 for script in scripts},
     }
 

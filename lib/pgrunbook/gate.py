@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from pgrunbook.change import Change
 from pgrunbook.errors import GateClosed
 from pgrunbook.target import Kind
 
-__all__ = ["Decision", "Gates", "Policy"]
+__all__ = ["ROLLBACK", "Decision", "Gates", "Policy", "is_step", "subject"]
+
+ROLLBACK = "rollback"
 
 
 class Policy(Enum):
@@ -94,3 +97,18 @@ class Gates:
                 f" ({', '.join(sorted(people.values()))})",
             )
         return decided[-1]
+
+
+def is_step(change: Change, name: str) -> bool:
+    """Return whether a gate's name means a step, not the rollback or a remedy of the change."""
+    return name != ROLLBACK and name not in {script.name for script in change.remedies}
+
+
+def subject(change: Change, name: str) -> tuple[str, str]:
+    """Return the full name and the script's SHA-256 of what a gate is about; raises UnknownName."""
+    if name == ROLLBACK:
+        return name, ""
+    if not is_step(change, name):
+        return name, change.remedy(name).sha256
+    step = change.step(name)
+    return step.name, step.migrate.sha256

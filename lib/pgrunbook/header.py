@@ -11,7 +11,17 @@ from typing import NoReturn, TypeVar
 from pgrunbook.errors import BadHeader
 from pgrunbook.lockmode import LockMode
 
-__all__ = ["CHANGE_NAME", "LINE_END", "Expectation", "Header", "Kind", "LockClaim", "Severity", "parse"]
+__all__ = [
+    "CHANGE_NAME",
+    "LINE_END",
+    "Estimate",
+    "Expectation",
+    "Header",
+    "Kind",
+    "LockClaim",
+    "Severity",
+    "parse",
+]
 
 T = TypeVar("T")
 
@@ -70,6 +80,15 @@ class Expectation:
 
 
 @dataclass(frozen=True, slots=True)
+class Estimate:
+    """How long a script says it takes: a fixed time, and sequential reads of tables, as (times, table)."""
+
+    fixed_ms: float = 0.0
+    reads: tuple[tuple[float, str], ...] = ()
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Header:
     """Everything a file says about itself; budgets are in milliseconds, None means the run's own."""
 
@@ -81,7 +100,7 @@ class Header:
     locks: tuple[LockClaim, ...] = ()
     hold_budget_ms: int | None = None
     stall_budget_ms: int | None = None
-    estimate: str = ""
+    estimate: Estimate | None = None
     expect: Expectation | None = None
     requires: tuple[str, ...] = ()
 
@@ -91,7 +110,7 @@ _KEYS: dict[Kind, tuple[str, ...]] = {
     Kind.REMEDY: ("transaction", "effect"),
     Kind.MIGRATE: ("lock", "transaction", "hold_budget", "stall_budget", "estimate", "requires"),
     Kind.VERIFY: ("effect", "remedy"),
-    Kind.ROLLBACK: ("lock", "transaction", "hold_budget", "stall_budget"),
+    Kind.ROLLBACK: ("lock", "transaction", "hold_budget", "stall_budget", "estimate"),
     Kind.TIMING: ("expect",),
 }
 _ANY_KEY = "|".join(sorted({key for keys in _KEYS.values() for key in keys}))
@@ -105,6 +124,9 @@ _TABLE = re.compile(rf"{_IDENTIFIER}(?:\.{_IDENTIFIER})?")
 _MEDIAN = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?) ?(ms|s)")
 _SEMICOLON = re.compile(r';(?=(?:[^"]*"[^"]*")*[^"]*$)')  # those outside quotes
 _ROWS = re.compile(r"[0-9]{1,18}")
+_TERM = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?) ?(?:(ms|s|min)|reads? of (.+))")
+_PLUS = re.compile(r'\s\+\s(?=(?:[^"]*"[^"]*")*[^"]*$)')
+_UNIT_MS = {"ms": 1, "s": 1000, "min": 60_000}
 
 
 def parse(text: str, *, kind: Kind, file: str) -> Header:
@@ -170,7 +192,7 @@ def parse(text: str, *, kind: Kind, file: str) -> Header:
         locks=value_of("lock", _locks, ()),
         hold_budget_ms=value_of("hold_budget", _milliseconds, None),
         stall_budget_ms=value_of("stall_budget", _milliseconds, None),
-        estimate=value_of("estimate", str, ""),
+        estimate=value_of("estimate", _estimate, None),
         expect=value_of("expect", _expectation, None),
         requires=value_of("requires", _requires, ()),
     )
@@ -228,6 +250,23 @@ def _locks(value: str) -> tuple[LockClaim, ...]:
             raise ValueError(f"{claim.table} stands twice; claim the strongest lock only")
         claims.append(claim)
     return tuple(claims)
+
+
+def _estimate(value: str) -> Estimate:
+    said, *words = _SEMICOLON.split(value, maxsplit=1)
+    fixed_ms, reads = 0.0, []
+    for part in _PLUS.split(said.strip()):
+        term = _TERM.fullmatch(part.strip())
+        if term is None or not float(term[1]):
+            raise ValueError(
+                f"{part.strip()!r} is neither a time such as `2 ms`, `1.5 s` or `3 min`, nor `2 reads of classes`;"
+                " join several with ` + ` and put words after `;`"
+            )
+        if term[2]:
+            fixed_ms += float(term[1]) * _UNIT_MS[term[2]]
+        else:
+            reads.append((float(term[1]), _table(term[3].strip())))
+    return Estimate(fixed_ms, tuple(reads), "".join(words).strip())
 
 
 def _expectation(value: str) -> Expectation:

@@ -10,16 +10,19 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import psycopg
 
 from pgrunbook import change as changes
-from pgrunbook import places, server, target
+from pgrunbook import places, server, target, window
 from pgrunbook.errors import ReasonMissing, RunbookError
 from pgrunbook.gate import Policy
+from pgrunbook.observers import Observation
+from pgrunbook.patience import Blocker
 from pgrunbook.run import Run
+from pgrunbook.step import Budgets
 from pgrunbook.views.facts import json_safe
 
 __all__ = ["EmbeddedServer", "Opened", "Progress", "interruptible", "say", "say_error", "stoppable"]
@@ -37,7 +40,20 @@ class Opened:
         change = changes.load(given.change, root=changes.root_from(os.environ))
         bound = target.from_environment(os.environ)
         policy = Policy.of(bound.kind, approve_all=approve_all)
-        self.run = Run(change, bound, places.records(), policy, reason=getattr(given, "reason", ""))
+        ends = None
+        if hasattr(given, "window_ends"):
+            # The way back is open when the window is over, too.
+            over = given.command == "rollback"
+            ends = window.read(given.window_ends, may_be_over=over)
+            ends = ends or window.from_environment(os.environ, may_be_over=over)
+        self.run = Run(
+            change,
+            bound,
+            places.records(),
+            policy,
+            reason=getattr(given, "reason", ""),
+            budgets=Budgets(window_ends=ends),
+        )
 
     def __enter__(self) -> Run:
         return self.run
@@ -63,6 +79,26 @@ class Progress:
     def __init__(self, silent: bool) -> None:
         self.silent = silent
         self.began = time.perf_counter()
+        self._told = float("-inf")
+
+    def waits(self, blockers: Sequence[Blocker], attempts: int) -> None:
+        """Print who is in the way, at most once a second."""
+        if not blockers:
+            return
+        more = f" and {len(blockers) - 1} more" if len(blockers) > 1 else ""
+        asked = f"; asked {attempts} times so far" if attempts > 1 else ""
+        self._seldom(f"waits, and nobody behind us: {blockers[0]}{more}{asked}")
+
+    def samples(self, observation: Observation) -> None:
+        """Print whom a build waits for, at most once a second."""
+        last = observation.builds[-1] if observation.builds else None
+        if last is not None and (last.awaited or last.waits_for):
+            self._seldom(last.words)
+
+    def _seldom(self, text: str) -> None:
+        if time.perf_counter() - self._told >= 1:
+            self._told = time.perf_counter()
+            self.line(text)
 
     def line(self, text: str) -> None:
         """Print one line with the seconds since the start."""

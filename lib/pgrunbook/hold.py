@@ -1,4 +1,4 @@
-"""The hold budget: how long locks that stop others may be kept, whatever the statements do."""
+"""Limits of time: what runs on a connection past its limit is cancelled, by the hold budget or the window."""
 
 from __future__ import annotations
 
@@ -13,26 +13,29 @@ from pgrunbook.session import Connection
 
 __all__ = ["Hold"]
 
+AGAIN_S = 0.1
+
 
 class Hold:
     """Cancels whatever runs on a connection once the budget is used up, from `with` to `ended`.
 
-    The server's own statement_timeout counts each statement of a file anew (PostgreSQL manual, 19.11.1), so
-    it cannot limit the sum; it stays set for the case that this process cannot ask any more.
+    It asks again until the end: a request that comes between two statements stops neither. The server's own
+    statement_timeout counts each statement of a file anew (PostgreSQL manual, 19.11.1), so it cannot limit
+    the sum; it stays set for the case that this process cannot ask any more.
     """
 
-    def __init__(self, work: Connection, budget_ms: int | None) -> None:
-        """Take the connection and the budget in milliseconds; None: nobody waits for these locks."""
+    def __init__(self, work: Connection, budget_ms: float | None) -> None:
+        """Take the connection and the budget in milliseconds; None: there is no limit."""
         self._work = work
+        self._budget_ms = budget_ms
         self._over = False
-        self._timer = threading.Timer((budget_ms or 0) / 1000, self._cancel)
-        self._timer.daemon = True
-        self._counts = budget_ms is not None
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._count, name="pgrunbook-hold", daemon=True)
 
     def __enter__(self) -> Self:
         """Begin to count."""
-        if self._counts:
-            self._timer.start()
+        if self._budget_ms is not None:
+            self._thread.start()
         return self
 
     def __exit__(
@@ -41,14 +44,21 @@ class Hold:
         """Stop counting."""
         self.ended()
 
-    def ended(self) -> bool:
-        """Stop counting and return whether the budget was used up; nothing is cancelled after that."""
-        if self._counts:
-            self._timer.cancel()
-            self._timer.join()
+    @property
+    def over(self) -> bool:
+        """Return whether the budget is used up."""
         return self._over
 
-    def _cancel(self) -> None:
-        self._over = True
-        with contextlib.suppress(psycopg.Error):
-            self._work.cancel_safe(timeout=5)
+    def ended(self) -> bool:
+        """Stop counting and return whether the budget was used up; nothing is cancelled after that."""
+        self._end.set()
+        if self._budget_ms is not None:
+            self._thread.join()
+        return self._over
+
+    def _count(self) -> None:
+        wait_s = max(0.0, self._budget_ms or 0) / 1000
+        while not self._end.wait(wait_s):
+            self._over, wait_s = True, AGAIN_S
+            with contextlib.suppress(psycopg.Error):
+                self._work.cancel_safe(timeout=5)

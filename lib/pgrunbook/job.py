@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import psycopg
 
-from pgrunbook import patience
+from pgrunbook import patience, window
 from pgrunbook.change import Script
-from pgrunbook.errors import LockNotTaken, StepCancelled
+from pgrunbook.errors import LockNotTaken, StepCancelled, WindowEnded
+from pgrunbook.forecast import Fit
 from pgrunbook.ledger import Ledger, Status
 from pgrunbook.observers import Observation
 from pgrunbook.patience import Attempt, Blocker
@@ -24,12 +27,18 @@ class Cancelled(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Budgets:
-    """Limits of a run, in milliseconds; a file's header overrides them."""
+    """Limits of a run, in milliseconds, which a file's header overrides, and the end of the window."""
 
     stall_ms: int = 100
     hold_ms: int = 500
     policy: tuple[Attempt, ...] = patience.POLICY
     patience_s: float = 600.0
+    window_ends: datetime | None = None
+
+    @property
+    def window(self) -> str:
+        """Return the end of the window in words, or nothing where none was set."""
+        return window.spelled(self.window_ends) if self.window_ends else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +55,8 @@ class Job:
     kind: str
     part: str = ""
     resumed: bool = False
+    fit: Fit | None = None
+    """How it fits the window; None: no window was set, or the job is not bound to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +118,17 @@ class Hands:
     """A statement outside a transaction came to its end: what it made stays, whatever happens then."""
     told: bool = True
     """The ledger holds how the job ended."""
+    entry: int | None = None
+    """The number of the journal's entry that will tell how the job ended, if it fails."""
     deadline: float | None = None
     """The moment of time.perf_counter() at which waiting and building have to end; None: no window was set."""
     window_ends: str = ""
     """The end of the window in words."""
+
+    @property
+    def left_s(self) -> float | None:
+        """Return the seconds until waiting and building have to end, or None where no window was set."""
+        return None if self.deadline is None else max(0.0, self.deadline - time.perf_counter())
 
     @property
     def stopped(self) -> bool:
@@ -126,7 +144,7 @@ def record_failure(job: Job, hands: Hands, error: BaseException) -> bool:
     """Write how a job ended to the ledger; return whether the server could be told."""
     cancelled = isinstance(error, StepCancelled) or not isinstance(error, Exception)
     detail: dict[str, object] = {"reason": "cancelled" if cancelled else str(error)}
-    if isinstance(error, LockNotTaken):
+    if isinstance(error, LockNotTaken | WindowEnded):
         detail["blockers"] = "; ".join(error.blockers)
     if hands.ran:
         detail["ran"] = True
@@ -134,7 +152,9 @@ def record_failure(job: Job, hands: Hands, error: BaseException) -> bool:
     try:
         with hands.ledger.conn.transaction():
             mark(job, hands, status, detail=detail)
-            event(job, hands, f"{job.kind} {'cancelled' if cancelled else 'failed'}", detail)
+            event(
+                job, hands, f"{job.kind} {'cancelled' if cancelled else 'failed'}", detail, entry=hands.entry
+            )
     except psycopg.Error:
         # The journal of the run holds it until the next connection.
         return False
@@ -167,9 +187,21 @@ def mark(
 
 
 def event(
-    job: Job, hands: Hands, kind: str, detail: Mapping[str, object], *, ledger: Ledger | None = None
+    job: Job,
+    hands: Hands,
+    kind: str,
+    detail: Mapping[str, object],
+    *,
+    ledger: Ledger | None = None,
+    entry: int | None = None,
 ) -> None:
-    """Append an event about the job."""
+    """Append an event about the job; with the number of a journal's entry once only."""
     (ledger or hands.ledger).event(
-        run_id=hands.run_id, change=job.change, step=job.step, kind=kind, actor=hands.actor, detail=detail
+        run_id=hands.run_id,
+        change=job.change,
+        step=job.step,
+        kind=kind,
+        actor=hands.actor,
+        detail=detail,
+        entry=entry,
     )

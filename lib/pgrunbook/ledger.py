@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -19,10 +20,13 @@ from pgrunbook.errors import ChainBroken, LedgerRefused, RunnerBusy
 from pgrunbook.session import Connection, ServerFacts
 from pgrunbook.target import Target
 
-__all__ = ["Chain", "Ledger", "Status", "StepRow"]
+__all__ = ["Chain", "Ledger", "Status", "StepRow", "hold_work_lock"]
 
-# Our two advisory locks: (7239847, 1) one runner a database, (7239847, 2) one writer of events.
+# Our advisory locks: (7239847, 1) one runner a database, (7239847, 2) one writer of events, (7239847, 3)
+# shared, on the session that runs a runner's scripts.
 _RUNNER_LOCK = (7239847, 1)
+_WORK_LOCK = (7239847, 3)
+WORKERS_S = 10.0
 _FOLDER = Path(__file__).parents[2] / "sql" / "ledger"
 
 
@@ -108,11 +112,35 @@ class Ledger:
         while not session.value(self.conn, "SELECT pg_try_advisory_lock(%s, %s)", _RUNNER_LOCK):
             # Nobody holds it where the holder ended between the two questions: then try again.
             for holder in session.rows(self.conn, "runner_lock_holder"):
-                raise RunnerBusy(
-                    where=self.target.where,
-                    holder=f"{holder['application_name']} (pid {holder['pid']}, role {holder['user']!r})",
-                    since=holder["since"],
-                )
+                raise self._busy(holder)
+
+    def give_back_runner_lock(self) -> None:
+        """Let others run: this runner has not begun."""
+        self.conn.execute("SELECT pg_advisory_unlock(%s, %s)", _RUNNER_LOCK)
+
+    def await_workers(self, *, own: Connection | None, checkpoint: Callable[[], None]) -> None:
+        """Return once no other session works for a runner; one whose client is gone ends by itself.
+
+        A session without a client may still commit what it was told to commit, so nothing is decided
+        before it has ended. One that builds an index is not waited for here: the build is watched where
+        it matters. Raises RunnerBusy, naming the session, after ten seconds.
+        """
+        until = time.monotonic() + WORKERS_S
+        pid = session.pid(own) if own is not None and not own.closed else None
+        while found := [
+            one for one in session.rows(self.conn, "work_sessions") if one["pid"] != pid and not one["builds"]
+        ]:
+            checkpoint()
+            if time.monotonic() > until:
+                raise self._busy(found[0])
+            time.sleep(0.05)
+
+    def _busy(self, holder: Mapping[str, Any]) -> RunnerBusy:
+        return RunnerBusy(
+            where=self.target.where,
+            holder=f"{holder['application_name']} (pid {holder['pid']}, role {holder['user']!r})",
+            since=holder["since"],
+        )
 
     def open_run(self, *, run_id: str, change: str, operator: str, version: str, facts: ServerFacts) -> None:
         """Write the run's row; does nothing when it is there."""
@@ -147,12 +175,22 @@ class Ledger:
         actor: str,
         step: str = "",
         detail: Mapping[str, object] | None = None,
+        entry: int | None = None,
     ) -> None:
-        """Append one event; the server gives it its number, time and hash."""
+        """Append one event; the server gives it its number, time and hash.
+
+        With the number of a journal's entry it is appended once, however often it is told.
+        """
+        detail = {**(detail or {}), **({} if entry is None else {"journal_entry": entry})}
         self.conn.execute(
-            "INSERT INTO pgrunbook.event (run_id, change, step, kind, actor, detail) VALUES (%s, %s, %s, %s, %s, %s)",
-            (text(run_id), text(change), text(step), kind, text(actor), Jsonb(storable(detail or {}))),
+            "INSERT INTO pgrunbook.event (run_id, change, step, kind, actor, detail) VALUES (%s, %s, %s, %s, %s, %s)"
+            " ON CONFLICT (run_id, (detail ->> 'journal_entry')) WHERE detail ? 'journal_entry' DO NOTHING",
+            (text(run_id), text(change), text(step), kind, text(actor), Jsonb(storable(detail))),
         )
+
+    def knows(self, run_id: str) -> bool:
+        """Return whether a run began to write here."""
+        return bool(session.value(self.conn, "SELECT true FROM pgrunbook.run WHERE run_id = %s", (run_id,)))
 
     def mark(
         self,
@@ -240,3 +278,8 @@ class Ledger:
                 reason=str(error).splitlines()[0],
                 owner=owner or "",
             ) from None
+
+
+def hold_work_lock(conn: Connection) -> None:
+    """Let other runners see, for as long as the session lives, that it may have work in its hands."""
+    conn.execute("SELECT pg_try_advisory_lock_shared(%s, %s)", _WORK_LOCK)

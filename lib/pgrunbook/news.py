@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from pgrunbook import signalling
 from pgrunbook.observers import Observation
 from pgrunbook.patience import Blocker
 from pgrunbook.views.units import duration
@@ -26,6 +27,7 @@ class News:
     _attempts: int = 0
     _looked: float = 0.0
     _observation: Observation | None = None
+    _told: tuple[str, ...] = ()
 
     def waits(self, blockers: Sequence[Blocker], attempts: int) -> None:
         """Take who is in the way now, and how often the locks were asked for so far."""
@@ -35,6 +37,21 @@ class News:
         """Take what the observers have seen so far."""
         self._observation = observation
 
+    def tell(self, sentence: str) -> None:
+        """Take what came of something that the operator asked for; the last few are shown."""
+        self._told = (*self._told, sentence)[-_SHOWN:]
+
+    @property
+    def blockers(self) -> Sequence[Blocker]:
+        """Return who is in the way as far as is known; a look that is too old counts no more."""
+        return self._blockers if time.perf_counter() - self._looked <= _STALE_S else ()
+
+    @property
+    def awaited(self) -> set[int]:
+        """Return the pids of the sessions that a build waits for now."""
+        last = self._observation.builds[-1:] if self._observation else ()
+        return {pid for one in last for pid in (one.waits_for, *(who.pid for who in one.awaited)) if pid}
+
     @property
     def seconds(self) -> float:
         """Return how long the work has run, in seconds."""
@@ -43,17 +60,21 @@ class News:
     @property
     def lines(self) -> list[tuple[str, str]]:
         """Return what the operator should know now, as names and values; texts come from the database."""
-        return [*self._in_the_way(), *self._build(), *self._stall()]
+        return [*self._in_the_way(), *self._build(), *self._stall(), *(("asked", one) for one in self._told)]
 
     def _in_the_way(self) -> list[tuple[str, str]]:
-        if not self._blockers or time.perf_counter() - self._looked > _STALE_S:
+        if not (blockers := self.blockers):
             return []
         lines = []
-        for one in self._blockers[:_SHOWN]:
+        for one in blockers[:_SHOWN]:
             lines.append(("in the way", str(one)))
-            if one.query:
-                lines.append(("", f"last statement: {one.query}"))
-        if (more := len(self._blockers) - _SHOWN) > 0:
+            does = "runs" if one.state == "active" else "last statement"
+            said = [f"role {one.user!r}"] * bool(one.user) + [f"{does}: {one.query}"] * bool(one.query)
+            if said:
+                lines.append(("", "; ".join(said)))
+            if why := signalling.stays(one, statement_only=False):
+                lines.append(("", f"{why[0]}: {why[1]}"))
+        if (more := len(blockers) - _SHOWN) > 0:
             lines.append(("", f"and {more} more"))
         asked = f"; asked {self._attempts} times so far" if self._attempts > 1 else ""
         lines.append(
@@ -65,11 +86,12 @@ class News:
         if self._observation is None or not self._observation.builds:
             return []
         last = self._observation.builds[-1]
-        counts = last.total and not last.phase.startswith("waiting")
-        share = f", {min(100, 100 * last.done // last.total)} %" if counts else ""
-        lines = [("build", f"{last.phase}{share}")]
-        if last.waits_for:
-            lines.append(("in the way", f"pid {last.waits_for}: the build goes on when its transaction ends"))
+        awaited = [str(one) for one in last.awaited[:_SHOWN]]
+        if last.waits_for and not awaited:
+            awaited = [f"pid {last.waits_for}"]
+        lines = [("build", last.doing), *(("in the way", one) for one in awaited)]
+        if awaited:
+            lines.append(("meanwhile", "nobody waits behind us; it goes on when their transactions end"))
         return lines
 
     def _stall(self) -> list[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import random
 import re
@@ -16,12 +17,20 @@ from psycopg import sql
 from pgrunbook import session
 from pgrunbook.errors import LockNotTaken
 from pgrunbook.header import LockClaim
+from pgrunbook.looking import OLD_MS, Blocker, Looks, blockers, pause
 from pgrunbook.session import Connection
 
-__all__ = ["POLICY", "Acquired", "Attempt", "Blocker", "acquire", "blockers", "split_name", "worst_case"]
-
-# Holders younger than this are ordinary traffic and gone before our request would be.
-OLD_MS = 20.0
+__all__ = [
+    "OLD_MS",
+    "POLICY",
+    "Acquired",
+    "Attempt",
+    "Blocker",
+    "acquire",
+    "blockers",
+    "split_name",
+    "worst_case",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +42,8 @@ class Attempt:
 
 
 POLICY: tuple[Attempt, ...] = (
-    *[Attempt(20, 50)] * 20,  # ordinary traffic: the next gap is near
+    *[Attempt(10, 25)] * 10,  # ordinary traffic: its transactions are shorter
+    *[Attempt(20, 50)] * 20,  # longer ones: the next gap is near
     *[Attempt(30, 250)] * 40,  # busy table: less often, a little longer
     *[Attempt(50, 1000)] * 120,  # hardly a gap: once a second
     *[Attempt(50, 3000)] * 120,  # give others room between our attempts
@@ -51,38 +61,6 @@ def worst_case(policy: Sequence[Attempt] = POLICY) -> float:
 
 
 _JITTER = 0.5
-_LOOK_LEAST_S, _LOOK_MOST_S = 0.005, 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Blocker:
-    """Somebody who holds what a step wants; times in milliseconds."""
-
-    pid: int | None
-    user: str
-    application_name: str
-    backend: str
-    state: str
-    relation: str
-    holds: str
-    age_ms: float
-    query: str
-    transaction: str = ""
-
-    @property
-    def who(self) -> str:
-        """Return the words that tell this session from others."""
-        if self.pid is None:
-            return self.backend
-        name = f" {self.application_name!r}" if self.application_name else ""
-        kind = f" ({self.backend})" if self.backend not in ("client backend", "session") else ""
-        return f"pid {self.pid}{name}{kind}"
-
-    def __str__(self) -> str:
-        """Return one line: who, how long, what."""
-        return (
-            f"{self.who} holds {self.holds} on {self.relation} for {self.age_ms / 1000:.1f} s, {self.state}"
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,49 +84,6 @@ class Acquired:
         20.0
         """
         return max(self.failed_ms, self.queued_ms + held_ms)
-
-
-def blockers(look: Connection, locks: Sequence[LockClaim], *, ours: int | None = None) -> list[Blocker]:
-    """Return everybody who holds a lock that conflicts with one of ours, oldest first."""
-    return _Looks(look, locks, ours).take()
-
-
-class _Looks:
-    """Looks at the same locks again and again.
-
-    To a role without pg_read_all_stats the server does not tell when the transaction of another role began.
-    It cannot be older than the last look that did not see it yet; one that the first look finds counts as old.
-    """
-
-    def __init__(self, look: Connection, locks: Sequence[LockClaim], ours: int | None) -> None:
-        wanted = [(claim.table, mode.catalog) for claim in locks for mode in claim.mode.conflicting]
-        self.look = look
-        self.asked = {
-            "relations": [table for table, _ in wanted],
-            "modes": [mode for _, mode in wanted],
-            "ours": ours,
-        }
-        self.since: dict[str, float] = {}
-        self.last: float | None = None
-
-    def take(self) -> list[Blocker]:
-        """Return who holds a conflicting lock now, oldest first."""
-        now = time.perf_counter()
-        found = session.rows(self.look, "lock_holders", self.asked)
-        unseen = now - OLD_MS / 1000 if self.last is None else self.last
-        self.since = {
-            row["transaction"]: self.since.get(row["transaction"], unseen)
-            for row in found
-            if row["age_ms"] is None
-        }
-        self.last = now
-        holders = [
-            Blocker(**{**row, "age_ms": (time.perf_counter() - self.since[row["transaction"]]) * 1000})
-            if row["age_ms"] is None
-            else Blocker(**row)
-            for row in found
-        ]
-        return sorted(holders, key=lambda one: -one.age_ms)
 
 
 def acquire(
@@ -175,7 +110,7 @@ def acquire(
     began = time.perf_counter()
     deadline = began + (worst_case(policy) if limit_s is None else limit_s)
     ordered = sorted(locks, key=lambda claim: (claim.table, claim.mode.value))
-    looks = _Looks(look, ordered, work.info.backend_pid)
+    looks = Looks(look, ordered, session.pid(work))
     asked = longest_ms = 0
     failed_ms = 0.0
     for row in policy:
@@ -192,8 +127,8 @@ def acquire(
         failed_ms = max(failed_ms, (now - asked_at) * 1000)
         on_wait(looks.take(), asked)
         # Jitter keeps two runners, or a runner and a cron job, from meeting for ever.
-        pause = row.pause_ms / 1000 * (1 + random.uniform(-_JITTER, _JITTER))
-        _pause(min(pause, deadline - time.perf_counter()), checkpoint)
+        pause_s = row.pause_ms / 1000 * (1 + random.uniform(-_JITTER, _JITTER))
+        pause(min(pause_s, deadline - time.perf_counter()), checkpoint)
         if time.perf_counter() >= deadline:
             break
     raise LockNotTaken(
@@ -206,7 +141,7 @@ def acquire(
 
 
 def _clear(
-    looks: _Looks,
+    looks: Looks,
     deadline: float,
     asked: int,
     on_wait: Callable[[Sequence[Blocker], int], None],
@@ -223,9 +158,7 @@ def _clear(
         on_wait(old, asked)
         if all(one.backend == "autovacuum worker" for one in old):
             _ask_to_give_way(looks.look, old)
-        # Who has been there for a tenth of a second may be gone in a hundredth; who has been there for an
-        # hour is worth a look ten times a second. The gap between two short readers must not be missed.
-        _pause(min(_LOOK_MOST_S, max(_LOOK_LEAST_S, old[0].age_ms / 1000 / 20)), checkpoint)
+        looks.wait(old[0], checkpoint)
 
 
 def split_name(table: str) -> tuple[str, ...]:
@@ -242,24 +175,22 @@ _PART = re.compile(r'"((?:[^"]|"")+)"|([^".]+)')
 
 def _ask(work: Connection, ordered: Sequence[LockClaim], timeout_ms: int) -> bool:
     ends = time.perf_counter() + timeout_ms / 1000
-    work.execute("BEGIN")
+    # Also where no lock is claimed: a statement must not queue for one that it takes all the same.
+    request = f"BEGIN; SET LOCAL lock_timeout = {timeout_ms};"
     try:
-        # Also where no lock is claimed: a statement must not queue for one that it takes all the same.
-        work.execute(f"SET LOCAL lock_timeout = {timeout_ms}")
-        for claim in ordered:
-            # One lock_timeout is for one table and one partition; what is held already stalls others meanwhile.
+        # What is held already stalls others until all is held: one round trip for all tables of one mode.
+        for mode, claims in itertools.groupby(ordered, lambda claim: claim.mode):
+            # One lock_timeout is for one table and one partition; statement_timeout is for all of them.
             left_ms = max(1, math.ceil((ends - time.perf_counter()) * 1000))
-            work.execute(
-                sql.SQL(
-                    "SET LOCAL lock_timeout = {left}; SET LOCAL statement_timeout = {left};"
-                    " LOCK TABLE {table} IN {mode} MODE"
-                ).format(
-                    left=sql.Literal(left_ms),
-                    table=sql.Identifier(*split_name(claim.table)),
-                    mode=sql.SQL(claim.mode.sql),
-                )
+            tables = sql.SQL(", ").join(sql.Identifier(*split_name(claim.table)) for claim in claims)
+            request += (
+                f" SET LOCAL lock_timeout = {left_ms}; SET LOCAL statement_timeout = {left_ms};"
+                f" LOCK TABLE {tables.as_string(work)} IN {mode.sql} MODE; SET LOCAL statement_timeout = 0;"
             )
-        work.execute("SET LOCAL statement_timeout = 0")
+            work.execute(request.encode())
+            request = ""
+        if request:
+            work.execute(request.encode())
     except BaseException as error:
         if not work.closed:
             work.execute("ROLLBACK")
@@ -277,10 +208,3 @@ def _ask_to_give_way(look: Connection, workers: Sequence[Blocker]) -> None:
         # A role that may not signal it waits until it ends.
         with contextlib.suppress(psycopg.errors.InsufficientPrivilege):
             session.rows(look, "cancel_autovacuum", {"pid": worker.pid})
-
-
-def _pause(seconds: float, checkpoint: Callable[[], None]) -> None:
-    ends = time.monotonic() + seconds
-    while (left := ends - time.monotonic()) > 0:
-        checkpoint()
-        time.sleep(min(left, 0.05))

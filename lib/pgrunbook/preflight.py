@@ -9,11 +9,12 @@ from typing import Any
 import psycopg
 from psycopg.types.string import TextLoader
 
-from pgrunbook import queries
-from pgrunbook.change import Change, Script
+from pgrunbook import queries, surroundings
+from pgrunbook.change import Change, Script, Step
 from pgrunbook.errors import PreflightFailed
 from pgrunbook.header import Header, Kind, Severity, parse
 from pgrunbook.session import Connection
+from pgrunbook.surroundings import Question
 
 __all__ = ["Board", "Finding", "audit", "run_check"]
 
@@ -83,17 +84,26 @@ class Board:
         )
 
 
-def audit(conn: Connection, change: Change) -> Board:
+def audit(conn: Connection, change: Change, *, window_s: float | None = None) -> Board:
     """Return the board of a change: first the server's checks, then the change's own.
 
-    Every check runs in a read-only transaction under a statement timeout. The change's own checks are
-    left out, and said to be, when a table that they need is missing.
+    Every check runs in a read-only transaction under a statement timeout; nothing that it does stays. The
+    checks of steps are about those that the ledger does not call done. The change's own checks are left out,
+    and said to be, when a table that they need is missing. `window_s` is what is left of the window.
     """
     findings = [_health(conn, name, change.tables) for name in queries.names("health_")]
     tables_missing = any(f.label.endswith("missing_tables") and f.total for f in findings)
+    open_steps = surroundings.open_steps(conn, change)
+    asked = surroundings.questions(open_steps, in_place=lambda step: _in_place(conn, step), window_s=window_s)
+    findings += [_asked(conn, question) for question in asked]
     for script in change.preflight:
         findings.append(run_check(conn, script) if not tables_missing else _left_out(script))
     return Board(change.name, tuple(findings), tuple(remedy.name for remedy in change.remedies))
+
+
+def _in_place(conn: Connection, step: Step) -> bool:
+    finding = run_check(conn, step.verify)
+    return not finding.problem and not finding.total
 
 
 def run_check(conn: Connection, script: Script, *, read_only: bool = True) -> Finding:
@@ -105,6 +115,23 @@ def _health(conn: Connection, name: str, tables: Sequence[str]) -> Finding:
     text = queries.get(name, conn.info.server_version)
     header = parse(text, kind=Kind.PREFLIGHT, file=f"{name}.sql")
     return _found(conn, f"server: {name.removeprefix('health_')}", header, text, {"tables": list(tables)})
+
+
+def _asked(conn: Connection, question: Question) -> Finding:
+    header = question.header
+    try:
+        rows = question.ask(conn)
+    except psycopg.Error as error:
+        return _not_run(question.label, header, error)
+    columns = tuple(rows[0]) if rows else ()
+    texts = (header.title, question.severity(rows), header.effect, header.remedy)
+    return Finding(question.label, *texts, columns, tuple(rows[:SAMPLE]), len(rows))
+
+
+def _not_run(label: str, header: Header, error: psycopg.Error) -> Finding:
+    reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    texts = (header.title, header.severity, header.effect, header.remedy)
+    return Finding(label, *texts, problem=f"could not be run: {reason}")
 
 
 def _left_out(script: Script) -> Finding:
@@ -128,17 +155,7 @@ def _found(
     except psycopg.Error as error:
         if not read_only:
             raise
-        reason = next(
-            (line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__
-        )
-        return Finding(
-            label,
-            header.title,
-            header.severity,
-            header.effect,
-            header.remedy,
-            problem=f"could not be run: {reason}",
-        )
+        return _not_run(label, header, error)
     return Finding(label, header.title, header.severity, header.effect, header.remedy, columns, rows, total)
 
 

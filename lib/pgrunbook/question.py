@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 
-from pgrunbook import standing
+from pgrunbook import forecast, standing
 from pgrunbook.apply import in_place
 from pgrunbook.change import Step
 from pgrunbook.conduct import POLL_S
@@ -106,8 +106,13 @@ def _about(run: Run, step: Step) -> Mapping[str, str]:
         about["others wait"] = "not at all"
     else:
         about["others wait"] = "not at all; it is this step that waits, for open transactions"
-    if header.estimate:
-        about["takes"] = header.estimate
+    if (ends := run.budgets.window_ends) is not None:
+        fit = forecast.plan(run.control, step, ends)
+        short = "" if fit.fits else "; TOO SHORT, the step will not begin"
+        about["takes"] = str(fit.takes)
+        about["window"] = f"ends at {run.budgets.window}, {fit.left}; reserve {fit.reserve}{short}"
+    elif header.estimate:
+        about["takes"] = str(forecast.of(run.control, [step.migrate]))
     about["way back"] = ", then ".join(script.label for script in step.rollback)
     return about
 

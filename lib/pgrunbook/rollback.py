@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pgrunbook import concurrent, standing
-from pgrunbook.apply import in_place
+from pgrunbook.apply import in_place, tell_what_happened
 from pgrunbook.binding import Binding
 from pgrunbook.change import Change, Step
 from pgrunbook.ledger import Status
@@ -19,7 +19,7 @@ __all__ = ["roll_back"]
 def roll_back(binding: Binding, change: Change, *, keep: str | None) -> list[Outcome]:
     """Undo steps from the last one down to but not including `keep`; all of them without it.
 
-    Raises OtherCluster, StepFailed, StepCancelled, LockNotTaken; what was undone before stays undone, and
+    Raises StepFailed, StepCancelled, LockNotTaken, ConnectionLost; what was undone before stays undone, and
     the next call goes on from there.
     """
     undone: list[Outcome] = []
@@ -30,6 +30,7 @@ def roll_back(binding: Binding, change: Change, *, keep: str | None) -> list[Out
         found = standing.of(chosen, rows, binding.facts.cluster, backwards=True)
         if found is Standing.NOT_RUN:
             continue
+        tell_what_happened(binding, chosen, rows[chosen.name])
         detail = rows[chosen.name].detail
         if found is Standing.UNFINISHED and not _left_something(binding, chosen, detail):
             _forget(binding, chosen)
@@ -83,12 +84,13 @@ def _forget(binding: Binding, chosen: Step) -> None:
     index = concurrent.index_name(chosen.migrate.statements[0])
     if index is not None and not chosen.migrate.header.in_transaction:
         concurrent.clear_invalid(binding.work, index, checkpoint=binding.checkpoint)
-    with binding.control.transaction():
-        binding.ledger.mark(
+    ledger = binding.writer
+    with ledger.conn.transaction():
+        ledger.mark(
             chosen.name, Status.ROLLED_BACK, run_id=binding.run_id, change=binding.change,
             sha256=chosen.migrate.sha256, detail={"note": "was not finished, nothing to undo"},
         )  # fmt: skip
-        binding.ledger.event(
+        ledger.event(
             run_id=binding.run_id, change=binding.change, step=chosen.name, kind="rollback done",
             actor=binding.operator, detail={"note": "was not finished, nothing to undo"},
         )  # fmt: skip

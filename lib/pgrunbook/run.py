@@ -5,20 +5,32 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pgrunbook import events, explain, preflight, rehearsal, remedy, rollback, session, standing
+from pgrunbook import (
+    events,
+    explain,
+    preflight,
+    rehearsal,
+    remedy,
+    repair,
+    rollback,
+    session,
+    signalling,
+    standing,
+)
 from pgrunbook.apply import apply_step
 from pgrunbook.binding import Binding, library_version
 from pgrunbook.change import Change, Step
-from pgrunbook.errors import GateClosed, PreflightMissing, StepCancelled
+from pgrunbook.errors import GateClosed, PreflightMissing, StepCancelled, WindowTooShort
 from pgrunbook.explain import Timing
-from pgrunbook.gate import Decision, Gates, Policy
+from pgrunbook.gate import ROLLBACK, Decision, Gates, Policy, is_step, subject
 from pgrunbook.identity import new_run_id, operator_name
 from pgrunbook.ledger import Chain, Ledger, Status
+from pgrunbook.patience import Blocker
 from pgrunbook.preflight import Board, Finding
 from pgrunbook.rehearsal import Rehearsal
 from pgrunbook.server import Server
@@ -27,8 +39,6 @@ from pgrunbook.step import Budgets, Cancelled, Outcome
 from pgrunbook.target import Target
 
 __all__ = ["ROLLBACK", "Run"]
-
-ROLLBACK = "rollback"
 
 
 @dataclass(slots=True)
@@ -48,12 +58,17 @@ class Run:
     approvals_needed: int = 1
     budgets: Budgets = field(default_factory=Budgets)
     still_here: Callable[[], bool] = lambda: True
+    on_wait: Callable[[Sequence[Blocker], int], None] = lambda _blockers, _attempt: None
     run_id: str = ""
     board: Board | None = None
     rehearsal: Rehearsal | None = None
     outcomes: list[Outcome] = field(default_factory=list)
     timed_before: tuple[Timing, ...] = ()
     timed_after: tuple[Timing, ...] = ()
+    blockers: tuple[Blocker, ...] = ()
+    """Who was in the way at the last look, while something waits."""
+    doing: str = ""
+    """The step, the remedy or the rollback that runs now."""
     gates: Gates = field(init=False)
     binding: Binding = field(init=False)
 
@@ -64,17 +79,14 @@ class Run:
         self.binding = Binding(
             self.change.name, self.target, self.run_id, self.records, self.operator, budgets=self.budgets
         )
+        self.binding.on_wait = self._waits
         with contextlib.ExitStack() as opening:
             # A run that cannot begin leaves no session.
             opening.callback(self.close)
             opened = events.opened(
-                self.change,
-                self.target,
-                self.facts,
-                operator=self.operator,
-                version=library_version(),
-                stall_ms=self.budgets.stall_ms,
-            )
+                self.change, self.target, self.facts, operator=self.operator, version=library_version(),
+                stall_ms=self.budgets.stall_ms, window_ends=self.budgets.window,
+            )  # fmt: skip
             self.binding.note("run opened", opened)
             opening.pop_all()
 
@@ -106,6 +118,19 @@ class Run:
         """Ask the running step or remedy to stop; safe from any thread."""
         self.binding.cancel()
 
+    def end_blocker(
+        self, pid: int, *, statement_only: bool, who: str, shown: Blocker | None = None
+    ) -> signalling.Ended:
+        """Cancel the statement of a session that is in the way now, or end the session; safe from any thread.
+
+        `shown` is the session as somebody saw it, by default as the last look found it. Raises BlockerStays,
+        saying why, where it was left alone.
+        """
+        found = shown or signalling.among(self.blockers, pid)
+        return signalling.end_for(
+            self.binding, found, step=self.doing, statement_only=statement_only, who=who
+        )
+
     def preflight(self) -> Board:
         """Return the board: what stands in the way of this change now."""
         self.board = preflight.audit(self.control, self.change)
@@ -114,41 +139,21 @@ class Run:
 
     def preview_remedy(self, name: str) -> remedy.Preview:
         """Return what a remedy would do, tried in a transaction that is rolled back."""
-        found = remedy.preview(self.work, self.control, self.change.remedy(name))
-        self.binding.note(
-            "remedy previewed", {"remedy": name, "rows": len(found.repairs), "undo_proved": found.undo_proved}
-        )
-        return found
+        return repair.preview(self.binding, self.change.remedy(name))
 
     def apply_remedy(self, name: str) -> remedy.Applied:
-        """Run a remedy whose gate is open; what it replaces goes to quarantine."""
+        """Run a remedy whose gate is open; what it replaces goes to quarantine. Raises WindowEnded."""
         script = self.change.remedy(name)
         self._may_go_on(name, script.sha256)
-        self.binding.note("remedy started", {"remedy": name, "file": script.label, "sha256": script.sha256})
         with self._stopping(name):
-            done = remedy.apply(
-                self.work,
-                script,
-                run_id=self.run_id,
-                change=self.change.name,
-                checkpoint=self.binding.checkpoint,
-            )
-        self.binding.note(
-            "remedy applied",
-            {"remedy": name, "table": done.table, "rows": done.repairs, "batches": done.batches},
-        )
-        return done
+            return repair.apply(self.binding, script)
 
     def undo_remedy(self, name: str) -> remedy.Undone:
         """Give back what a remedy with an open gate replaced; rows that others changed since are left alone."""
         script = self.change.remedy(name)
         self._may_go_on(name, script.sha256)
         with self._stopping(name):
-            done = remedy.undo(self.work, script, change=self.change.name, checkpoint=self.binding.checkpoint)
-        self.binding.note(
-            "remedy undone", {"remedy": name, "rows": done.restored, "left_alone": list(done.refused)[:50]}
-        )
-        return done
+            return repair.undo(self.binding, script)
 
     def remaining(self) -> tuple[Step, ...]:
         """Return the steps whose promise does not hold yet; reads only."""
@@ -161,20 +166,15 @@ class Run:
         The clone holds what is in place already: only the remaining steps are run on it.
         """
         remaining = dataclasses.replace(self.change, steps=self.remaining())
-        # As it works here: in the clone "$user" would be another role.
-        path = session.value(
-            self.control,
-            "SELECT string_agg(quote_ident(s), ', ' ORDER BY n)"
-            " FROM unnest(current_schemas(false)) WITH ORDINALITY AS here (s, n)",
-        )
+        path = session.rows(self.control, "search_path")[0]["path"]
         name = f"rehearsal_{self.change.name[:30]}_{secrets.token_hex(3)}"
-        self.rehearsal = rehearsal.rehearse(remaining, self.target, server, name=name, search_path=path or "")
+        self.rehearsal = rehearsal.rehearse(remaining, self.target, server, name=name, search_path=path)
         self.binding.note("rehearsed", events.rehearsed(self.rehearsal))
         return self.rehearsal
 
     def require_ready(self, name: str) -> None:
         """Raise PreflightMissing or PreflightFailed when a GO to `name` would be refused anyway."""
-        if name != ROLLBACK and not self._is_remedy(name):
+        if is_step(self.change, name):
             self._require_audit()
 
     def decide(self, name: str, *, go: bool, who: str, reason: str, how: str) -> Decision:
@@ -185,7 +185,8 @@ class Run:
         if go:
             self.require_ready(name)
         self.binding.begin_writing()
-        decision = Decision(self._full_name(name), go, who, reason, how, self._sha256(name))
+        full, sha256 = subject(self.change, name)
+        decision = Decision(full, go, who, reason, how, sha256)
         self.binding.note("gate", {"who": who, **decision.facts}, step=decision.step)
         self.gates.record(decision)
         return decision
@@ -198,13 +199,15 @@ class Run:
             )
         if self.policy is Policy.APPROVE_ALL and self.reason:
             return self.decide(name, go=True, who=self.operator, reason=self.reason, how=self.policy.value)
-        raise GateClosed(step=self._full_name(name), reason="nobody is here to ask, and no policy was set")
+        raise GateClosed(
+            step=subject(self.change, name)[0], reason="nobody is here to ask, and no policy was set"
+        )
 
     def apply(self, name: str) -> Outcome:
         """Apply one step, or say that it is done; the ledger, the catalog and the server decide together.
 
         Raises GateClosed, StepOutOfOrder, ScriptChanged, OtherCluster, PreflightFailed, StepFailed,
-        StepCancelled, LockNotTaken; each leaves the step as it was.
+        StepCancelled, LockNotTaken, WindowTooShort, WindowEnded; each leaves the step as it was.
         """
         chosen = self.change.step(name)
         self._require_audit()
@@ -260,7 +263,7 @@ class Run:
         self.binding.finish(outcome)
 
     def _may_go_on(self, name: str, sha256: str) -> None:
-        full = self._full_name(name)
+        full, _ = subject(self.change, name)
         if not self.still_here():
             raise GateClosed(step=full, reason="the kernel is shutting down")
         self.gates.require(full, sha256)
@@ -269,28 +272,25 @@ class Run:
 
     @contextlib.contextmanager
     def _stopping(self, name: str) -> Iterator[None]:
-        """Say who was stopped where a job had not begun or had just ended."""
+        """Say who was stopped where a job had not begun or had just ended, and note a step that did not fit."""
+        self.doing = name
         try:
             yield
         except Cancelled:
             raise StepCancelled(
                 step=name, left="what was done before is kept, nothing else was begun"
             ) from None
+        except WindowTooShort as refused:
+            self.binding.note("apply refused", {"reason": str(refused)}, step=name)
+            raise
+        finally:
+            self.doing, self.blockers = "", ()
+
+    def _waits(self, blockers: Sequence[Blocker], attempts: int) -> None:
+        self.blockers = tuple(blockers)
+        self.on_wait(blockers, attempts)
 
     def _require_audit(self) -> None:
         if self.board is None:
             raise PreflightMissing(change=self.change.name)
         self.board.require_go()
-
-    def _full_name(self, name: str) -> str:
-        return name if name == ROLLBACK or self._is_remedy(name) else self.change.step(name).name
-
-    def _is_remedy(self, name: str) -> bool:
-        return any(script.name == name for script in self.change.remedies)
-
-    def _sha256(self, name: str) -> str:
-        if name == ROLLBACK:
-            return ""
-        if self._is_remedy(name):
-            return self.change.remedy(name).sha256
-        return self.change.step(name).migrate.sha256

@@ -8,15 +8,14 @@ import contextlib
 import functools
 import os
 from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pgrunbook import change as changes
-from pgrunbook import kernel, places, question, samples, server, session, target
-from pgrunbook.conduct import conduct
+from pgrunbook import kernel, live, places, question, samples, server, session, target, window
 from pgrunbook.errors import GateClosed
 from pgrunbook.gate import Policy
 from pgrunbook.loading import load_notebook_libraries
-from pgrunbook.news import News
 from pgrunbook.run import ROLLBACK, Run
 from pgrunbook.server import Server
 from pgrunbook.step import Budgets
@@ -25,7 +24,6 @@ from pgrunbook.telling import telling
 from pgrunbook.traffic import Traffic
 from pgrunbook.views import boards, costs, verdict
 from pgrunbook.views.view import View
-from pgrunbook.views.widgets import StepPanel
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,20 +55,24 @@ class Runbook:
         *,
         stall_budget_ms: int = 100,
         hold_budget_ms: int = 500,
+        window_ends: str | datetime | None = None,
         approvals: int = 1,
         planted: list[str] | None = None,
     ) -> Runbook:
         """Return the runbook of a change, bound to the target that the environment names.
 
-        `planted` chooses the obstacles of a rehearsal by the names of their checks. Raises BadChange,
-        BadTarget, CannotConnect, NotPrimary, ServerWouldNotStart.
+        `window_ends` is when a live target's steps have to be done, "2026-11-22 04:00" or "04:00", by default
+        what PGRUNBOOK_WINDOW_ENDS says. `planted` chooses the obstacles of a rehearsal by the names of their
+        checks. Raises BadChange, BadTarget, BadWindow, CannotConnect, NotPrimary, ServerWouldNotStart.
         """
+        ends = window.read(window_ends)
         chosen = changes.load(change, root=changes.root_from(os.environ))
         embedded = functools.cache(lambda: server.start(places.embedded_major()))
         # Run All a second time opens a second one: the first must not keep the runner lock from it.
         _close_all()
         if os.environ.get("PGRUNBOOK_TARGET", "").strip():
             bound = target.from_environment(os.environ)
+            ends = ends or window.from_environment(os.environ)
         else:
             samples.sweep(embedded())
             bound = samples.make(embedded(), chosen, planted=planted)
@@ -80,7 +82,7 @@ class Runbook:
             places.records(),
             Policy.of(bound.kind),
             approvals_needed=approvals,
-            budgets=Budgets(stall_ms=stall_budget_ms, hold_ms=hold_budget_ms),
+            budgets=Budgets(stall_ms=stall_budget_ms, hold_ms=hold_budget_ms, window_ends=ends),
             still_here=kernel.still_here,
             run_id=os.environ.get("PGRUNBOOK_RUN", ""),
         )
@@ -89,9 +91,8 @@ class Runbook:
         return runbook
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> object:
-        view = boards.binding(
-            self.run.change, self.run.target, self.run.facts, self.run.run_id, self.run.operator
-        )
+        run = self.run
+        view = boards.binding(run.change, run.target, run.facts, run.run_id, run.operator, run.budgets.window)
         return view._repr_mimebundle_()
 
     def close(self) -> None:
@@ -264,23 +265,7 @@ class Runbook:
         return view
 
     async def _live(self, name: str, work: Callable[[], T], *, stoppable: bool = True) -> T:
-        """Return what work gives, done in a thread, with a panel and a Cancel button where somebody watches."""
-        news = News()
-        self.run.binding.on_wait, self.run.binding.on_sample = news.waits, news.sampled
-        if not kernel.attended():
-            return await conduct(name, work, cancel=self.run.cancel)
-        panel = StepPanel(name, stoppable=stoppable)
-        panel.show()
-        try:
-            return await conduct(
-                name,
-                work,
-                cancel=self.run.cancel,
-                wanted=lambda: panel.cancelled,
-                frame=lambda: panel.update(news.seconds, news.lines),
-            )
-        finally:
-            panel.close()
+        return await live.perform(self.run, name, work, stoppable=stoppable)
 
     def _traffic(self) -> contextlib.AbstractContextManager[Any]:
         files = self.run.change.traffic

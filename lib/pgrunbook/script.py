@@ -63,6 +63,12 @@ def check_statements(script: Script, *, file: str) -> None:
                 f"{one.verb}{' CONCURRENTLY' if one.concurrently else ''} cannot run in a transaction",
                 "add the line `-- transaction: none` to the header and leave the statement alone in its file",
             )
+        if one.verb == "CREATE INDEX" and one.concurrently and one.index is None:
+            refuse(
+                one.line,
+                "an index without a name: after a failure nobody could tell which one to clear away",
+                "give it a name",
+            )
     wanted = {Kind.REMEDY: "an UPDATE or DELETE", Kind.MIGRATE: "", Kind.ROLLBACK: ""}
     needed = wanted.get(script.kind, "a SELECT") or ("a statement" if alone else "")
     if needed and len(statements) > 1:

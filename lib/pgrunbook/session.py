@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -15,9 +16,10 @@ from pgrunbook import queries
 from pgrunbook.errors import CannotConnect, NotPrimary, ReadOnlyTarget
 from pgrunbook.target import Kind, Target
 
-__all__ = ["Connection", "ServerFacts", "alive", "bind", "connect", "rows", "value"]
+__all__ = ["Connection", "ServerFacts", "alive", "bind", "connect", "pid", "rows", "value"]
 
 Connection = psycopg.Connection[DictRow]
+_pids: WeakKeyDictionary[Connection, int] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class ServerFacts:
     system_identifier: str
     timeline: int
     started: str
+    database_oid: int = 0
 
     @property
     def cluster(self) -> str:
@@ -58,6 +61,7 @@ def connect(target: Target, *, purpose: str) -> Connection:
             make_conninfo(target.conninfo, **options), autocommit=True, row_factory=dict_row
         )
         conn.execute(_SETTINGS)
+        _pids[conn] = value(conn, "SELECT pg_backend_pid()")
     except (psycopg.Error, ValueError) as error:
         if conn is not None:
             conn.close()
@@ -105,6 +109,16 @@ def value(conn: Connection, sql: str, parameters: Sequence[object] = ()) -> Any:
     """Return the first column of the first row, or None."""
     row = conn.execute(sql, parameters or None).fetchone()
     return next(iter(row.values())) if row else None
+
+
+def pid(conn: Connection) -> int:
+    """Return the pid that the server itself knows this session by.
+
+    A pooler in between makes up the one of the protocol, so `conn.info.backend_pid` may be nobody's.
+    """
+    if conn not in _pids:
+        _pids[conn] = value(conn, "SELECT pg_backend_pid()")
+    return _pids[conn]
 
 
 def alive(conn: Connection | None) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
+from pgrunbook import continuity
 from pgrunbook.change import Change, Step
 from pgrunbook.errors import OtherCluster, ScriptChanged
 from pgrunbook.ledger import Status, StepRow
@@ -28,13 +29,16 @@ def of(step: Step, rows: Mapping[str, StepRow], cluster: str, *, backwards: bool
     """Return where a step stands on this cluster.
 
     Raises ScriptChanged when its file was edited after it ran, OtherCluster when an unfinished step was begun
-    on another server; both forwards only: the way back is another file, and the way out after a failover.
+    on another server, or on a later branch of this one's history; both forwards only: the way back is another
+    file, and the way out after a failover. A step that was begun before a promotion goes on: its row came
+    along by replication, and the catalog tells how far it got.
     """
     row = rows.get(step.name)
     if row is None or row.status in (Status.FAILED, Status.ROLLED_BACK):
         # A failed step outside a transaction may have left something; its verify file tells.
         return Standing.UNFINISHED if row is not None and row.status is Status.FAILED else Standing.NOT_RUN
-    if row.status in (Status.RUNNING, Status.ROLLING_BACK) and row.cluster != cluster and not backwards:
+    begun = row.status in (Status.RUNNING, Status.ROLLING_BACK) and not backwards
+    if begun and row.cluster != cluster and not continuity.promoted(row.cluster, cluster):
         raise OtherCluster(change=step.name, was=row.cluster, now=cluster)
     if row.status is Status.RUNNING:
         return Standing.UNFINISHED

@@ -23,12 +23,13 @@ __all__ = ["Statement", "parse"]
 class Statement:
     """One statement of a script and what the runner has to know about it.
 
-    `text` is the statement as written, without the comments around it and without its semicolon; `line` is
-    the 1-based line where it begins. Names are schema-qualified where the text qualifies them, and quoted
-    where SQL needs it; only the `index` of a CREATE INDEX is the bare name that the catalog will have, in the
-    schema of its table. `target` is the table whose rows change, `returns` names the columns of a RETURNING,
-    `creates` is the table that is new afterwards, by CREATE TABLE or by its new name. `stop` is the place in
-    the bytes of the whole text where the statement is over, its semicolon included.
+    `text` is the statement as written, without the comments around it and without its semicolon; `line`
+    is the 1-based line where it begins. Names are schema-qualified where the text qualifies them, and
+    quoted where SQL needs it; only the `index` of a CREATE INDEX is the bare name that the catalog will
+    have, in the schema of its table. `writes_in_bulk` says that it writes as much as a table or an index
+    is large. `target` is the table whose rows change, `returns` names the columns of a RETURNING,
+    `creates` is the table that is new afterwards, by CREATE TABLE or by its new name. `stop` is the place
+    in the bytes of the whole text where the statement is over, its semicolon included.
     """
 
     text: str
@@ -42,6 +43,7 @@ class Statement:
     target: str | None = None
     unique: bool = False
     only_reads: bool = False
+    writes_in_bulk: bool = False
     returns: tuple[str, ...] = ()
     creates: str | None = None
     stop: int = 0
@@ -106,6 +108,7 @@ def _statement(tree: Tree, text: str, line: int) -> Statement:
         target=name(tree.relation) if kind in CHANGES_ROWS else None,
         unique=kind == "IndexStmt" and tree.unique,
         only_reads=kind == "SelectStmt" and not any(_is_effect(node) for node in walk(tree)),
+        writes_in_bulk=_writes_in_bulk(kind, tree),
         returns=_returns(kind, tree),
         creates=creates(kind, tree),
     )
@@ -236,6 +239,48 @@ def _option(options: Sequence[Tree], name: str) -> bool:
 def _is_effect(node: Tree) -> bool:
     """Return whether a node makes a SELECT do more than read."""
     return node.DESCRIPTOR.name in CHANGES_ROWS | {"IntoClause", "LockingClause"}
+
+
+_REWRITES = {
+    grammar.AT_AlterColumnType,
+    grammar.AT_SetAccessMethod,
+    grammar.AT_SetLogged,
+    grammar.AT_SetTableSpace,
+    grammar.AT_SetUnLogged,
+}
+_BUILDS_INDEX = {grammar.CONSTR_EXCLUSION, grammar.CONSTR_PRIMARY, grammar.CONSTR_UNIQUE}
+_FILLS = {*_BUILDS_INDEX, grammar.CONSTR_GENERATED, grammar.CONSTR_IDENTITY}
+
+
+def _writes_in_bulk(kind: str, tree: Tree) -> bool:
+    """Return whether a statement builds an index, rewrites a table or changes rows."""
+    if kind in ("IndexStmt", "ReindexStmt", "ClusterStmt", "RefreshMatViewStmt", "CreateTableAsStmt"):
+        return True
+    if kind == "VacuumStmt":
+        return bool(tree.is_vacuumcmd) and _option(tree.options, "full")
+    if kind == "AlterTableStmt":
+        return any(_command_writes(inner(command)) for command in tree.cmds)
+    return any(node.DESCRIPTOR.name in CHANGES_ROWS for node in walk(tree))
+
+
+def _command_writes(command: Tree) -> bool:
+    definition = getattr(command, "def")
+    if command.subtype == grammar.AT_AddConstraint:
+        made = definition.constraint
+        return made.contype in _BUILDS_INDEX and not made.indexname
+    if command.subtype == grammar.AT_AddColumn:
+        column = definition.column_def
+        # A constant, or a time that stands still in a transaction, is kept once for all rows.
+        return column.type_name.names[-1].string.sval.endswith("serial") or any(
+            one.contype in _FILLS
+            or (one.contype == grammar.CONSTR_DEFAULT and any(_is_call(node) for node in walk(one.raw_expr)))
+            for one in (node.constraint for node in column.constraints)
+        )
+    return command.subtype in _REWRITES
+
+
+def _is_call(node: Tree) -> bool:
+    return bool(node.DESCRIPTOR.name == "FuncCall" and node.funcname[-1].string.sval != "now")
 
 
 def _returns(kind: str, tree: Tree) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import os
 import subprocess
 import sys
@@ -19,7 +20,10 @@ from pgrunbook import errors, server
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 LANE_SECONDS: Final = 900
+FAULT_SECONDS: Final = 3600
 CELL_SECONDS: Final = 120
+# The embedded server has no 15; where the system has one, the faults are fired at it too.
+DEBIANS_15: Final = Path("/usr/lib/postgresql/15/bin/postgres")
 # The operator's other PG* and PGRUNBOOK_* variables name servers; a test must never get to see one.
 KEPT: Final = frozenset({"PGRUNBOOK_CHANGES"})
 
@@ -33,6 +37,7 @@ class Lane:
     major: int = 18
     junit: Path | None = None
     kernels: bool = False
+    seconds: int = LANE_SECONDS
     refusal: str = ""
 
 
@@ -79,6 +84,9 @@ def lanes(root: Path, reports: Path) -> Iterator[Lane]:
     yield _tests(
         "tests on 16", "not faults and not browser and not static", reports / "tests-16.xml", major=16
     )
+    for major in (18, 16):
+        name, report = f"faults on {major}, a sample", reports / f"faults-{major}.xml"
+        yield _tests(name, "sample", report, "tests/faults", major=major)
     # Twice on 18: what a run leaves behind must not change the next one.
     for number, major in enumerate((18, 18, 16), start=1):
         yield _notebooks(root, number, major, reports / f"notebooks-{number}.xml")
@@ -89,7 +97,12 @@ def _chosen(expression: str | None, faults: bool, reports: Path) -> list[Lane]:
         if not any((ROOT / "tests" / "faults").glob("test_*.py")):
             next_step = "run pgrunbook test without --faults"
             raise errors.NothingToTest(found="tests/faults holds no tests", next_step=next_step)
-        return [_tests("faults on 18", "faults", reports / "faults.xml", "tests/faults")]
+        majors = (18, 16, *([15] if DEBIANS_15.exists() else []))
+        every = [
+            _tests(f"faults on {n}", "faults", reports / f"faults-{n}.xml", "tests/faults", major=n)
+            for n in majors
+        ]
+        return [dataclasses.replace(lane, seconds=FAULT_SECONDS) for lane in every]
     if expression is not None:
         return [_tests("tests on 18", "not faults", reports / "tests.xml", "tests", "lib", "-k", expression)]
     return list(lanes(ROOT, reports))
@@ -120,7 +133,7 @@ def _run(lane: Lane) -> Outcome:
     began = time.monotonic()
     if lane.refusal:
         print(lane.refusal, flush=True)
-    codes = [_exit_code(command, environment(lane.major)) for command in lane.commands]
+    codes = [_exit_code(command, environment(lane.major), lane.seconds) for command in lane.commands]
     if lane.kernels:
         # nbval kills its kernels, which leaves their server running: the last to use it stops it.
         with contextlib.suppress(errors.RunbookError):
@@ -132,13 +145,13 @@ def _run(lane: Lane) -> Outcome:
     return Outcome(lane.name, green, seconds, passed, failed if green else max(failed, 1), skipped)
 
 
-def _exit_code(command: Sequence[str], environment: Mapping[str, str]) -> int:
+def _exit_code(command: Sequence[str], environment: Mapping[str, str], seconds: int) -> int:
     try:
         return subprocess.run(
-            command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, timeout=LANE_SECONDS, check=False
+            command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, timeout=seconds, check=False
         ).returncode
     except subprocess.TimeoutExpired:
-        print(f"stopped after {LANE_SECONDS} s: {' '.join(command)}", flush=True)
+        print(f"stopped after {seconds} s: {' '.join(command)}", flush=True)
         return errors.FAILED
 
 

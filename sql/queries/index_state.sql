@@ -1,7 +1,8 @@
--- An index by name: whether it is valid, and whether a session is building it now
+-- An index by name, of a table where one is given: whether it is valid, and whether a session works on it now
 SELECT c.oid::regclass::text AS index,
+       i.indrelid::regclass::text AS on_table,
+       coalesce(i.indrelid = to_regclass(%(table)s), true) AS as_asked,
        i.indisvalid AS is_valid,
-       pg_get_indexdef(i.indexrelid) AS definition,
        coalesce((SELECT min(p.pid)
                    FROM pg_stat_progress_create_index AS p
                   WHERE p.index_relid = i.indexrelid),
@@ -18,6 +19,11 @@ SELECT c.oid::regclass::text AS index,
                     AND l.pid <> pg_backend_pid())) AS built_by
   FROM pg_class AS c
   JOIN pg_index AS i ON i.indexrelid = c.oid
- WHERE c.oid = to_regclass(%(index)s)
+ -- The index of a table lives in its table's schema, wherever search_path finds others of that name first.
+ WHERE c.oid = CASE WHEN %(table)s::text IS NULL THEN to_regclass(%(index)s)::oid
+                    ELSE (SELECT o.oid
+                            FROM pg_class AS t
+                            JOIN pg_class AS o ON o.relnamespace = t.relnamespace
+                           WHERE t.oid = to_regclass(%(table)s) AND o.relname = %(index)s) END
    AND c.relkind = 'i'
  ORDER BY 1;

@@ -5,4 +5,5 @@ SELECT current_database()::text AS database,
        current_setting('server_version_num')::int AS version_num,
        pg_is_in_recovery() AS is_standby,
        current_setting('default_transaction_read_only')::boolean AS read_only,
-       to_char(pg_postmaster_start_time() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS started;
+       to_char(pg_postmaster_start_time() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS started,
+       (SELECT oid::bigint FROM pg_database WHERE datname = current_database()) AS database_oid;

@@ -382,3 +382,23 @@ def test_the_stop_button_ends_a_wait_and_a_gate_at_once(operator: Operator) -> N
     stop.click()
     operator.page.get_by_text("the cell was stopped before anybody answered").wait_for()
     assert widgets(operator.saved('gate("002")', "stopped")) == []
+
+
+def test_who_is_in_the_way_is_ended_on_the_second_click(operator: Operator) -> None:
+    operator.somebody("month end report")
+    operator.run_all()
+    operator.button("GO").wait_for()
+    operator.answer("GO", word="APPLY")
+    operator.waits_in_the_way("month end report")
+    operator.button("End its session").click()
+    operator.page.get_by_text(
+        re.compile(r"^End the session of pid \d+ 'month end report' of role 'postgres'\?$")
+    ).wait_for()
+    assert operator.status() == "running"
+    operator.button("Yes, end the session").click()
+    operator.page.get_by_text("Gate 002: ").wait_for()
+    assert operator.status() == "done"
+    # The step may be done before the session is seen to be gone, which is part of its event.
+    operator.eventually(lambda: ("blocker ended", "ann") in operator.events())
+    operator.answer("NO-GO")
+    assert widgets(operator.saved('gate("002")', "NO-GO")) == []

@@ -16,7 +16,7 @@ from pgrunbook.session import Connection
 
 __all__ = ["Observation", "Observer", "Watch"]
 
-INTERVAL_S = 0.05
+INTERVAL_S, LONGEST_S = 0.1, 1.0
 
 
 class Observer(Protocol):
@@ -61,6 +61,8 @@ class Watch:
     tables: Sequence[str]
     on_sample: Callable[[Observation], None] = lambda _observation: None
     began: float = field(default_factory=time.perf_counter)
+    outside: bool = False
+    """The step runs outside a transaction: what it waits for is part of its progress."""
     _conn: Connection | None = None
     _thread: threading.Thread | None = None
     _ended: threading.Event = field(default_factory=threading.Event)
@@ -71,7 +73,8 @@ class Watch:
 
     def __post_init__(self) -> None:
         """Make the observers."""
-        self.locks, self.progress, self.size = Locks(self.ours), Progress(self.ours), Size(self.tables)
+        self.locks, self.size = Locks(self.ours), Size(self.tables)
+        self.progress = Progress(self.ours, outside=self.outside)
 
     @property
     def observers(self) -> tuple[Observer, ...]:
@@ -123,7 +126,7 @@ class Watch:
 
     def _loop(self) -> None:
         assert self._conn is not None
-        while not self._ended.wait(INTERVAL_S):
+        while not self._ended.wait(interval_s(time.perf_counter() - self.began)):
             try:
                 at_ms = (time.perf_counter() - self.began) * 1000
                 for observer in self.observers:
@@ -132,6 +135,17 @@ class Watch:
             except Exception as error:
                 self._problem = _first_line(error)
                 return
+
+
+def interval_s(seconds: float) -> float:
+    """Return the pause before the next sample of a step that has been watched for so long.
+
+    A step of hours is no million samples, which would have to be kept, and each costs the server a look.
+
+    >>> interval_s(1), interval_s(30), interval_s(3600)
+    (0.1, 0.3, 1.0)
+    """
+    return min(LONGEST_S, max(INTERVAL_S, seconds / 100))
 
 
 def _first_line(error: Exception) -> str:

@@ -36,8 +36,13 @@ __all__ = [
 NOTHING = "-"
 
 
-def binding(change: Change, target: Target, facts: ServerFacts, run_id: str, operator: str) -> View:
-    """Return where a run is bound to; version, cluster and names vary: only a live notebook shows them."""
+def binding(
+    change: Change, target: Target, facts: ServerFacts, run_id: str, operator: str, window: str = ""
+) -> View:
+    """Return where a run is bound to, and until when.
+
+    Version, cluster and names vary: only a live notebook shows them.
+    """
     live = target.kind is Kind.LIVE
     known = {
         "target": target.where,
@@ -47,8 +52,10 @@ def binding(change: Change, target: Target, facts: ServerFacts, run_id: str, ope
         "operator": operator,
         "cluster": facts.cluster,
         "run": run_id,
+        **({"window ends": window} if window else {}),
     }
     line = f"{change.name} bound to {target.where}, a primary ({'LIVE' if live else 'rehearsal'})"
+    line += f", window ends {window}" if window else ""
     return View(line, html=table.to_html([known], caption=line) if live else None, facts=known)
 
 
@@ -79,7 +86,7 @@ def audit(board: Board) -> View:
     rows.append(
         {
             "check": f"{len(server)} checks of the server",
-            "title": "tables, privileges, invalid indexes, transactions, slots, vacuum",
+            "title": "tables, privileges, invalid indexes, blockers, slots, standbys",
             "verdict": "stop" if stopping else "ok",
             "rows": stopping,
             "effect": "; ".join(f.problem or f.title for f in server if f.stops) or NOTHING,

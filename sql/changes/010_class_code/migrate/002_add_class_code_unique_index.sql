@@ -1,8 +1,8 @@
 -- Build the unique index beside live traffic
 -- transaction: none
 -- lock: ShareUpdateExclusive on classes
--- estimate: two reads of classes and one sort, about 10 s per 10 million rows,
---   and as long as the oldest open writer or snapshot; reads and writes go on
+-- estimate: 12 reads of classes + 50 ms; two reads and a sort, and as long as the oldest open writer
+--   or snapshot; reads and writes go on
 
 -- Serves DB-02 and DB-03.
 -- The specification's index was partial (class_code <> ''), and a partial index cannot become a constraint (42809).

@@ -1,6 +1,6 @@
 -- Make the unique index a constraint
 -- lock: AccessExclusive on classes
--- estimate: 1 to 2 ms, whatever the size; no row is read
+-- estimate: 10 ms; whatever the size, no row is read
 
 -- Serves DB-02.
 -- The specification expected the lock to last 2 to 5 seconds: it is held for 1 to 2 ms,

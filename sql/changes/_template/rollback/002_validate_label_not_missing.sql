@@ -1,5 +1,6 @@
 -- Take the proof back: the rule stays, for new rows only
 -- lock: AccessExclusive on example
+-- estimate: 10 ms
 
 ALTER TABLE example
     DROP CONSTRAINT IF EXISTS example_label_present,

@@ -1,7 +1,4 @@
--- Replication slots that nobody reads hold back WAL
--- severity: warn
--- effect: the WAL of an index build piles up on disk until the slot is read or dropped
--- remedy: bring the consumer back, or drop the slot if it is gone for good
+-- Replication slots that nobody reads
 SELECT slot_name::text AS slot,
        slot_type AS type,
        pg_size_pretty(pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, restart_lsn)) AS held_back

@@ -1,0 +1,101 @@
+"""Live work in a notebook: it runs in a thread, its panel tells who is in the way and ends them on request."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TypeVar
+
+import psycopg
+
+from pgrunbook import kernel, signalling
+from pgrunbook.conduct import conduct
+from pgrunbook.errors import RunbookError
+from pgrunbook.news import News
+from pgrunbook.patience import Blocker
+from pgrunbook.run import Run
+from pgrunbook.views.widgets import Signal, StepPanel
+
+__all__ = ["perform"]
+
+T = TypeVar("T")
+
+
+async def perform(run: Run, name: str, work: Callable[[], T], *, stoppable: bool = True) -> T:
+    """Return what work gives, done in a thread, with a panel and its buttons where somebody watches."""
+    news = News()
+    run.on_wait, run.binding.on_sample = news.waits, news.sampled
+    if not kernel.attended():
+        return await conduct(name, work, cancel=run.cancel)
+    panel = StepPanel(name, stoppable=stoppable)
+    signals = _Signals(run, news)
+    panel.show()
+
+    def frame() -> None:
+        signals.send(panel.confirmed())
+        signals.look()
+        panel.update(news.seconds, news.lines, signals.blockers)
+
+    try:
+        return await conduct(name, work, cancel=run.cancel, wanted=lambda: panel.cancelled, frame=frame)
+    finally:
+        await signals.finish()
+        panel.close()
+
+
+class _Signals:
+    """What the panel's buttons ask for, done in threads: the loop has to stay free for the next frame."""
+
+    def __init__(self, run: Run, news: News) -> None:
+        self.run, self.news = run, news
+        self.awaited: dict[int, Blocker | None] = {}
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def blockers(self) -> list[Blocker]:
+        """Return the sessions in the way, and those that a build waits for."""
+        return [*self.news.blockers, *(one for one in self.awaited.values() if one is not None)]
+
+    def send(self, signals: Sequence[Signal]) -> None:
+        """Begin what somebody has confirmed."""
+        for one in signals:
+            self._begin(self._end(one))
+
+    def look(self) -> None:
+        """Begin to find out who they are that a build waits for: its progress names pids alone."""
+        pids = self.news.awaited
+        self.awaited = {pid: found for pid, found in self.awaited.items() if pid in pids}
+        for pid in pids - self.awaited.keys():
+            self.awaited[pid] = None
+            self._begin(self._find(pid))
+
+    async def finish(self) -> None:
+        """Wait for the end of what was begun."""
+        while self.tasks:
+            await asyncio.wait(self.tasks)
+
+    def _begin(self, doing: Coroutine[None, None, None]) -> None:
+        task = asyncio.ensure_future(doing)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def _find(self, pid: int) -> None:
+        # Without it there are no buttons, no more.
+        with contextlib.suppress(RunbookError, psycopg.Error):
+            found = await asyncio.to_thread(signalling.look_for, self.run.binding, pid)
+            if pid in self.awaited:
+                self.awaited[pid] = found
+
+    async def _end(self, signal: Signal) -> None:
+        try:
+            done = await asyncio.to_thread(
+                self.run.end_blocker,
+                signal.blocker.pid or 0,
+                statement_only=signal.statement_only,
+                who=self.run.operator,
+                shown=signal.blocker,
+            )
+            self.news.tell(str(done))
+        except (RunbookError, psycopg.Error) as error:
+            self.news.tell(str(error).splitlines()[0])

@@ -1,0 +1,164 @@
+"""The cost of watching: transactions of 100 connections with the observers on and off, by turns."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import signal
+import statistics
+import subprocess
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+from figures import against, columns
+
+from pgrunbook import patience, session, target
+from pgrunbook import server as embedded
+from pgrunbook.errors import LockNotTaken
+from pgrunbook.header import LockClaim
+from pgrunbook.lockmode import LockMode
+from pgrunbook.observers import Watch
+from pgrunbook.server import Server
+from pgrunbook.session import Connection
+from pgrunbook.target import Target
+
+__all__ = ["MODES", "Turns", "by_turns", "report"]
+
+DATABASE, TABLE, SCALE = "bench", "pgbench_accounts", 10
+TURN_S, MODES = 4, ("a step at work", "a step that waits")
+LOSS = 0.01
+
+
+@dataclass(slots=True)
+class Turns:
+    """Transactions in each turn, and processor seconds that watching took while it was on."""
+
+    mode: str
+    on: list[int] = field(default_factory=list)
+    off: list[int] = field(default_factory=list)
+    server_s: float = 0.0
+    client_s: float = 0.0
+
+    @property
+    def watched_s(self) -> float:
+        """Return how long watching was on."""
+        return TURN_S * len(self.on)
+
+    @property
+    def interval(self) -> tuple[float, float, float]:
+        """Return the mean share of transactions lost, pair by pair, and the ends of its 95 % interval."""
+        losses = [1 - on / off for on, off in zip(self.on, self.off, strict=True)]
+        mean = statistics.fmean(losses)
+        if len(losses) < 2:
+            return mean, -math.inf, math.inf
+        half = 1.96 * statistics.stdev(losses) / math.sqrt(len(losses))
+        return mean, mean - half, mean + half
+
+
+def by_turns(server: Server, mode: str, *, pairs: int, connections: int, home: Path) -> Turns:
+    """Return what pgbench did with watching on and off, in turns next to each other."""
+    conninfo = embedded.create_database(server, DATABASE)
+    bound = target.rehearsal(conninfo)
+    pgbench = str(server.bin / "pgbench")
+    subprocess.run([pgbench, "-i", "-q", "-s", str(SCALE), conninfo], capture_output=True, check=True)
+    log = home / f"turns_{MODES.index(mode)}"
+    command = [pgbench, "-n", "-S", "-M", "prepared", "-c", str(connections), "-T", "36000", "-l"]
+    turns = Turns(mode)
+    with contextlib.ExitStack() as opened:
+        clients = subprocess.Popen(
+            [*command, "--aggregate-interval=1", f"--log-prefix={log}", conninfo],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        opened.callback(clients.wait)
+        opened.callback(clients.kill)
+        reader = opened.enter_context(psycopg.connect(conninfo))
+        work = opened.enter_context(session.connect(bound, purpose="step"))
+        if mode == MODES[1]:
+            reader.execute(f"SELECT FROM {TABLE} LIMIT 1".encode())
+        time.sleep(2)
+        starts: list[tuple[bool, int]] = []
+        now = math.ceil(time.time())
+        for pair in range(pairs):
+            # On, off; off, on: what drifts does not favour either.
+            for on in (True, False) if pair % 2 else (False, True):
+                time.sleep(max(0.0, now - time.time()))
+                starts.append((on, now))
+                now += TURN_S
+                if on:
+                    _watch(turns, bound, work, until=now)
+        time.sleep(max(0.0, now + 1 - time.time()))
+        # Its own timer: it ends as if its time were over, and writes its log.
+        clients.send_signal(signal.SIGALRM)
+        said = clients.communicate()[1]
+        if clients.returncode or "aborted" in said:
+            raise SystemExit(f"FAILED: the traffic stopped: {said}")
+    each_second: Counter[int] = Counter()
+    for file in home.glob(f"{log.name}.*"):
+        for line in file.read_text().splitlines():
+            second, count = line.split()[:2]
+            each_second[int(second)] += int(count)
+    for on, start in starts:
+        (turns.on if on else turns.off).append(sum(each_second[start + n] for n in range(TURN_S)))
+    embedded.drop_database(server, DATABASE)
+    return turns
+
+
+def _watch(turns: Turns, bound: Target, work: Connection, *, until: float) -> None:
+    """Watch as a step does until that moment; where it waits, look for who is in the way as well."""
+    watching: list[Connection] = []
+
+    def connect() -> Connection:
+        watching.append(session.connect(bound, purpose="watch"))
+        return watching[-1]
+
+    began = time.process_time()
+    with (
+        contextlib.closing(session.connect(bound, purpose="control")) as look,
+        Watch(connect, work.info.backend_pid, [TABLE]) as watch,
+    ):
+        if turns.mode == MODES[1]:
+            claims = [LockClaim(LockMode.ACCESS_EXCLUSIVE, TABLE)]
+            # Stopped a little early: what is left of the turn is for the end of the session.
+            with contextlib.suppress(LockNotTaken):
+                patience.acquire(work, look, claims, stall_budget_ms=100, limit_s=until - time.time() - 0.15)
+                raise SystemExit("FAILED: a lock was taken that a reader holds")
+        else:
+            time.sleep(max(0.0, until - time.time() - 0.1))
+        turns.server_s += sum(_processor_s(conn.info.backend_pid) for conn in (look, *watching))
+        if watch.observation.problem or not watch.observation.samples:
+            raise SystemExit(f"FAILED: nothing was watched: {watch.observation.problem}")
+    turns.client_s += time.process_time() - began
+
+
+def _processor_s(pid: int) -> float:
+    # The first figure is nanoseconds; the ticks in /proc/PID/stat are too coarse for a short turn.
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
+
+
+def report(found: list[Turns]) -> None:
+    """Print what watching costs beside its target."""
+    rows, verdicts = [], []
+    for one in found:
+        mean, low, high = one.interval
+        a_second = statistics.median(one.off) / TURN_S
+        rows.append(
+            [
+                one.mode,
+                f"{a_second:,.0f}",
+                f"{mean:+.2%}",
+                f"{low:+.2%} .. {high:+.2%}",
+                f"{one.server_s / one.watched_s / (os.cpu_count() or 1):.2%}",
+                f"{one.client_s / one.watched_s / (os.cpu_count() or 1):.2%}",
+            ]
+        )
+        sure = "" if high <= LOSS or low > LOSS else ", but the noise is larger than that"
+        verdicts.append(against(f"{one.mode}: {mean:+.2%}", f"at most {LOSS:.0%}", mean <= LOSS) + sure)
+    heads = ["", "transactions/s", "lost", "95 % interval", "of all processors: server", "client"]
+    print(columns(heads, rows))
+    print("\n".join(verdicts))

@@ -1,0 +1,99 @@
+"""The benchmarks run, and fail when something did not do its work; what they measure fails nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import applying
+import observing
+import overhead
+import psycopg
+import pytest
+import stall
+from clients import LIGHT, Latencies, Transaction
+from tools import Command, Tool, tools
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, name, value in [
+        (stall, "WARM_UP_S", 0.2),
+        (stall, "HEAD_START_S", 0.1),
+        (stall, "AFTERWARDS_S", 0.2),
+        (observing, "TURN_S", 1),
+        (observing, "SCALE", 1),
+    ]:
+        monkeypatch.setattr(module, name, value)
+
+
+def test_each_tool_is_measured_and_one_that_does_nothing_fails(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ours, psql = tools()[:2]
+    others = (
+        Tool("idle", "", "", lambda place: Command(["true"])),
+        Tool("broken", "", "", lambda place: Command(["sh", "-c", "echo I cannot; exit 3"])),
+        Tool("ghost", "no-such-program", "ask a medium", lambda place: Command(["true"])),
+    )
+    monkeypatch.setattr(stall, "tools", lambda: (ours, psql, *others))
+    file = tmp_path / "figures.json"
+    names = "pgrunbook,psql,idle,broken,ghost"
+    given = ["--light", "--seconds", "1", "--rows", "1000", "--tools", names, "--json", str(file)]
+    assert stall.main(given) == 1
+    said = capsys.readouterr().out
+    assert "ghost: not installed and left out; to install: ask a medium" in said
+    assert "FAILED: idle did not apply the change" in said
+    assert "FAILED: broken did not apply the change" in said
+    assert "I cannot" in said
+    assert "FAILED: psql" not in said
+    assert "FAILED: pgrunbook" not in said
+    assert "light: worst stall" in said
+    results: dict[str, dict[str, Any]] = {one["tool"]: one for one in json.loads(file.read_text())["results"]}
+    assert {name: one["applied"] for name, one in results.items()} == {
+        "nothing": False,
+        "pgrunbook": True,
+        "psql": True,
+        "idle": False,
+        "broken": False,
+    }
+    assert results["pgrunbook"]["account"]["attempts"] >= 1
+    # psql stood in the queue for as long as the reader stayed, and so did the clients.
+    assert results["psql"]["latencies"]["worst"] > 500
+    assert results["psql"]["after_s"] >= -0.1
+
+
+def test_a_client_that_could_not_ask_is_counted() -> None:
+    found = Latencies.of([Transaction(n, 1.0) for n in range(999)] + [Transaction(999, 5000.0)], LIGHT)
+    assert (found.count, found.worst, found.over_100) == (1000, 5000.0, 1)
+    # One in a thousand stalled, but for five seconds: a third of what would have been asked.
+    assert found.p99 > 4000
+
+
+def test_the_change_is_applied_by_both_and_undone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert overhead.main(["--only", "change", "--rows", "2000", "--smallest", "500", "--rounds", "1"]) == 0
+    said = capsys.readouterr().out
+    assert "002_add_class_code_unique_index" in said
+    assert "whole: " in said
+    assert "memory: " in said
+
+
+def test_a_way_that_does_not_apply_the_change_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    def skipping(server: object, conninfo: str, *_: object) -> applying.Applied:
+        with psycopg.connect(conninfo) as conn:
+            assert conn.execute("SELECT count(*) FROM classes").fetchone() == (512,)
+        return applying.Applied("psql", 500, 0.0, {})
+
+    monkeypatch.setattr(applying, "_by_psql", skipping)
+    with pytest.raises(SystemExit, match="FAILED: psql left only"):
+        overhead.main(["--only", "change", "--rows", "500", "--smallest", "500", "--rounds", "1"])
+
+
+def test_the_observers_are_measured_at_work_and_waiting(capsys: pytest.CaptureFixture[str]) -> None:
+    assert overhead.main(["--only", "observers", "--pairs", "2", "--connections", "3"]) == 0
+    said = capsys.readouterr().out
+    assert all(mode in said for mode in observing.MODES)
+    assert "at most 1%" in said

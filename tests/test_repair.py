@@ -1,0 +1,86 @@
+"""Repairs of a run: noted, and stopped in time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import throwaway
+
+from pgrunbook import repair
+from pgrunbook.errors import WindowEnded
+from pgrunbook.run import Run
+
+Conn = psycopg.Connection[dict[str, Any]]
+DOUBLED = "SELECT count(*) AS n FROM things WHERE code = 'c1'"
+# As many repairs as three batches.
+MANY = "INSERT INTO things SELECT i, 'c1' FROM generate_series(11, 2510) AS i"
+
+
+@pytest.fixture
+def run(conn: Conn, database: str, tmp_path: Path) -> Iterator[Run]:
+    """A run whose window ends in an hour, on a table that needs three batches."""
+    conn.execute(throwaway.TABLE)
+    conn.execute(MANY)
+    ends = datetime.now(UTC) + timedelta(hours=1)
+    budgets = throwaway.tight(window_ends=ends)
+    with throwaway.running(throwaway.write(tmp_path), database, tmp_path, budgets=budgets) as made:
+        made.decide_by_policy("10_doubled_codes")
+        yield made
+
+
+def events(made: Run) -> list[tuple[str, Any]]:
+    found = made.ledger.events(run_id=made.run_id)
+    return [(one["kind"], one["detail"].get("rows")) for one in found if one["kind"].startswith("remedy")]
+
+
+def left(conn: Conn) -> int:
+    row = conn.execute(DOUBLED).fetchone()
+    assert row is not None
+    return int(row["n"])
+
+
+def test_a_remedy_is_previewed_applied_and_undone_with_its_events(run: Run, conn: Conn) -> None:
+    run.preview_remedy("10_doubled_codes")
+    assert run.apply_remedy("10_doubled_codes").repairs == 2500
+    assert left(conn) == 1
+    assert run.undo_remedy("10_doubled_codes").restored == 2500
+    assert left(conn) == 2501
+    assert events(run) == [
+        ("remedy previewed", 1000),
+        ("remedy started", None),
+        ("remedy applied", 2500),
+        ("remedy undone", 2500),
+    ]
+
+
+def test_a_remedy_stops_in_time_and_its_work_so_far_stays(
+    run: Run, conn: Conn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The time runs out once two batches are done.
+    monkeypatch.setattr(repair, "seconds_until", lambda _ends: 60 if left(conn) > 501 else 4.9)
+    with pytest.raises(WindowEnded) as caught:
+        run.apply_remedy("10_doubled_codes")
+    assert str(caught.value) == (
+        f"remedy 10_doubled_codes stopped: the window ends at {run.budgets.window}\n"
+        "  it repairs batch by batch, and there is no time for another one\n"
+        "  2,000 repaired rows stay; what was replaced is in quarantine\n"
+        "  next: apply the step again in the next window; what was applied before it stays"
+    )
+    assert left(conn) == 501
+    assert events(run) == [("remedy started", None), ("remedy stopped", 2000)]
+    # The way back is always open.
+    assert run.undo_remedy("10_doubled_codes").restored == 2000
+
+
+def test_a_remedy_that_begins_too_late_repairs_nothing(
+    run: Run, conn: Conn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repair, "seconds_until", lambda _ends: -1)
+    with pytest.raises(WindowEnded, match="0 repaired rows stay"):
+        run.apply_remedy("10_doubled_codes")
+    assert left(conn) == 2501
