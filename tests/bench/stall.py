@@ -12,8 +12,10 @@ constraint, which needs ACCESS EXCLUSIVE. Nobody waits for the disk but the tool
 asynchronously. The row "nothing" is the same without a tool: what the machine itself costs.
 
 Latencies are those of whole transactions as pgbench saw them, pauses taken off. p99 and p99.9 count what a
-stalled client would have asked meanwhile. "after" is from the moment when the reader left to the commit of the
-change by the server's own clock. Exit code 1 says that a tool did not apply the change; figures never fail.
+stalled client would have asked meanwhile. "locked" counts the waits for a table's lock of 20 ms and more in
+the server's log, the tool's own included: a longer stall without one is the machine's. "after" is from the
+moment when the reader left to the commit of the change by the server's own clock. Exit code 1 says that a tool
+did not apply the change; figures never fail.
 """
 
 from __future__ import annotations
@@ -52,7 +54,14 @@ WARM_UP_S, HEAD_START_S, AFTERWARDS_S = 1.0, 0.5, 1.0
 WORST_MS = {LIGHT.name: 25.0, SATURATED.name: 50.0}
 TIMES_BELOW_PSQL, AFTER_S, OVERRUN_S, JUST_AFTER_S = 100.0, 0.5, 10.0, 0.1
 # So that the moment of the commit can be read afterwards, without asking all the time.
-SETTINGS = {"track_commit_timestamp": "on", "max_wal_size": "4GB"}
+# The server itself says who waited for a lock for longer than deadlock_timeout: what else is slow is the machine.
+LOCKED_MS = 20
+SETTINGS = {
+    "track_commit_timestamp": "on",
+    "max_wal_size": "4GB",
+    "log_lock_waits": "on",
+    "deadlock_timeout": f"{LOCKED_MS}ms",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +77,8 @@ class Result:
     after_s: float | None = None
     at_commit_ms: float | None = None
     """The longest of the transactions that ended just after the change was committed: who waited for it."""
+    locked: int = 0
+    """How often the server's log says that a session waited for a table's lock for 20 ms and more."""
     said: str = ""
     account: dict[str, float] = field(default_factory=dict)
     """What this project's ledger says of itself: attempts, held_ms, worst_stall_ms, waited_s."""
@@ -91,6 +102,7 @@ def measure(server: Server, tool: Tool | None, case: Case, load: Load, home: Pat
     """Return how a tool (None: no tool at all) did in a database of its own."""
     conninfo = embedded.create_database(server, DATABASE)
     home = Path(tempfile.mkdtemp(dir=home))
+    told = _lock_waits(server)
     try:
         with psycopg.connect(conninfo, autocommit=True) as conn:
             for statement in (case.setup, "VACUUM ANALYZE", "CHECKPOINT"):
@@ -124,6 +136,7 @@ def measure(server: Server, tool: Tool | None, case: Case, load: Load, home: Pat
             wall_s,
             after,
             at_commit,
+            _lock_waits(server) - told,
             "" if applied else said,
             account,
         )
@@ -134,6 +147,13 @@ def measure(server: Server, tool: Tool | None, case: Case, load: Load, home: Pat
 COMMITTED = """
 SELECT extract(epoch FROM max(pg_xact_commit_timestamp(xmin)))::float8 FROM pg_constraint WHERE conname = ANY (%s)
 """
+
+
+def _lock_waits(server: Server) -> int:
+    """Return how many waits for a table's lock the server's log holds so far."""
+    return len(
+        re.findall("still waiting for .* on relation", (server.data / "log").read_text(errors="replace"))
+    )
 
 
 def _use(tool: Tool, place: Place) -> tuple[int, str, float]:
@@ -179,6 +199,7 @@ def table(results: Sequence[Result]) -> str:
         ">25",
         ">50",
         ">100",
+        "locked",
         "tool s",
         "after s",
         "of psql",
@@ -188,7 +209,7 @@ def table(results: Sequence[Result]) -> str:
         felt = one.latencies
         of_psql = f"1/{psql / felt.worst:,.0f}" if psql and felt.worst else "-"
         cells = [ms(value) for value in (felt.worst, felt.p999, felt.p99, felt.median)]
-        cells += [str(count) for count in (felt.over_25, felt.over_50, felt.over_100)]
+        cells += [str(count) for count in (felt.over_25, felt.over_50, felt.over_100, one.locked)]
         rows.append([one.tool, *cells, seconds(one.wall_s), seconds(one.after_s), of_psql])
     return columns(heads, rows)
 
