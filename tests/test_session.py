@@ -269,6 +269,7 @@ def test_settings_of_the_role_do_not_reach_us(live: Target, conn: Conn) -> None:
         "default_transaction_isolation": "'serializable'",
         "client_min_messages": "error",
         "client_encoding": "LATIN1",
+        "cursor_tuple_fraction": "0.01",
         **({"transaction_timeout": "1234"} if conn.info.server_version >= 170000 else {}),
     }
     conn.execute("CREATE ROLE hurried LOGIN")
@@ -288,6 +289,7 @@ def test_settings_of_the_role_do_not_reach_us(live: Target, conn: Conn) -> None:
         "default_transaction_isolation": "read committed",
         "client_min_messages": "notice",
         "client_encoding": "UTF8",
+        "cursor_tuple_fraction": "1",
     }
 
 

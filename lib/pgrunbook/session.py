@@ -47,7 +47,8 @@ def connect(target: Target, *, purpose: str) -> Connection:
 
     `purpose` ends the application_name, so that other operators can tell our sessions apart.
     Timeouts that a role or database may have set are switched off: this project sets its own. Scripts
-    are sent as UTF-8, and every statement sees what was committed before it.
+    are sent as UTF-8, every statement sees what was committed before it, and a query read through a cursor is
+    planned for all of its rows, as every reader here wants them (PostgreSQL manual, 19.7.4).
     Raises CannotConnect with the server's reason and never with a password.
     """
     options = {"application_name": f"pgrunbook {purpose}"[:63], "client_encoding": "UTF8"}
@@ -73,6 +74,7 @@ _SETTINGS = """
 SET TimeZone TO 'UTC';
 SET client_min_messages TO notice;
 SET default_transaction_isolation TO 'read committed';
+SET cursor_tuple_fraction TO 1;
 SELECT set_config(name, '0', false)
   FROM pg_catalog.pg_settings
  WHERE name IN ('statement_timeout', 'lock_timeout', 'transaction_timeout',
