@@ -107,8 +107,11 @@ class Progress:
         try:
             print(f"[{time.perf_counter() - self.began:6.1f} s] {text}", file=sys.stderr, flush=True)
         except OSError:
-            # Nobody reads any more: no reason to stop in the middle of a change.
+            # Nobody reads any more: no reason to stop in the middle of a change, nor for Python to stumble
+            # over what is left in its buffer when it ends.
             self.silent = True
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def say(given: argparse.Namespace, text: str, facts: Mapping[str, object]) -> None:

@@ -14,4 +14,6 @@ SELECT w.locktype AS waits_on,
   LEFT JOIN pg_prepared_xacts AS p ON b.pid = 0 AND p.transaction = w.transactionid
  WHERE w.pid = %(ours)s
    AND NOT w.granted
+   -- This very query holds a snapshot, which a build may wait for until it ends.
+   AND b.pid <> pg_backend_pid()
  ORDER BY age_s DESC NULLS LAST, b.pid;
