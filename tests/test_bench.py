@@ -15,7 +15,7 @@ import stall
 from clients import LIGHT, Latencies, Transaction
 from tools import Command, Tool, tools
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.static]
 
 
 @pytest.fixture(autouse=True)
