@@ -89,6 +89,28 @@ def test_every_lane_runs_and_one_red_lane_makes_all_red(
     assert printed[-1] == "7 passed, 1 failed"
 
 
+def test_a_lane_beside_another_runs_meanwhile_and_is_printed_after_it(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    # Each is done only when it has met the other.
+    meet = (
+        "import pathlib, sys, time; mine, other = map(pathlib.Path, {names}); mine.touch()\n"
+        "until = time.monotonic() + 20\n"
+        "while not other.exists() and time.monotonic() < until: time.sleep(0.01)\n"
+        "print('met', mine); sys.exit(not other.exists())"
+    )
+    one, two = (
+        lane(checkout, meet.format(names=[str(checkout / name) for name in names]))
+        for names in (("a", "b"), ("b", "a"))
+    )
+    assert ran([one, dataclasses.replace(two, beside=True)], monkeypatch) == 0
+    printed = capfd.readouterr().out
+    assert printed.index(f"met {checkout / 'a'}") < printed.index(f"met {checkout / 'b'}")
+    red = dataclasses.replace(lane(checkout, "raise SystemExit('broken')"), beside=True)
+    assert ran([lane(checkout, "pass"), red], monkeypatch) == 1
+    assert "broken" in capfd.readouterr().out
+
+
 def test_errors_of_a_report_count_as_failures(checkout: Path) -> None:
     (checkout / "report.xml").write_text(REPORT)
     assert suite.counts(checkout / "report.xml") == (4, 3, 3)

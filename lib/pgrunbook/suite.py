@@ -12,9 +12,10 @@ import tempfile
 import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from pgrunbook import errors, server
 
@@ -39,6 +40,8 @@ class Lane:
     kernels: bool = False
     seconds: int = LANE_SECONDS
     refusal: str = ""
+    beside: bool = False
+    """It runs while the lane before it does: tests of locks mostly wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,7 @@ def run(argv: Sequence[str]) -> int:
         next_step = "run ./pgrunbook test in a checkout of the project"
         raise errors.NothingToTest(found=f"{ROOT} is not a checkout of the project", next_step=next_step)
     with tempfile.TemporaryDirectory(prefix="pgrunbook-suite-") as reports:
-        outcomes = [_run(lane) for lane in _chosen(options.expression, options.faults, Path(reports))]
+        outcomes = _run_all(_chosen(options.expression, options.faults, Path(reports)))
     print("\n".join(["", *table(outcomes), "", summary(outcomes)]), flush=True)
     return 0 if all(outcome.green for outcome in outcomes) else errors.FAILED
 
@@ -81,9 +84,10 @@ def lanes(root: Path, reports: Path) -> Iterator[Lane]:
     yield Lane("style", (_python("ruff", "check", *concise), _python("ruff", "format", "--check", *concise)))
     yield Lane("types", (_python("mypy"),))
     yield _tests("tests on 18", "not faults", reports / "tests-18.xml")
-    yield _tests(
+    sixteen = _tests(
         "tests on 16", "not faults and not browser and not static", reports / "tests-16.xml", major=16
     )
+    yield dataclasses.replace(sixteen, beside=True)
     for major in (18, 16):
         name, report = f"faults on {major}, a sample", reports / f"faults-{major}.xml"
         yield _tests(name, "sample", report, "tests/faults", major=major)
@@ -128,12 +132,30 @@ def _notebooks(root: Path, number: int, major: int, junit: Path) -> Lane:
     return Lane(name, (_python("pytest", *options, *nbval, *files),), major=major, junit=junit, kernels=True)
 
 
-def _run(lane: Lane) -> Outcome:
-    print(f"\n=== {lane.name} ===", flush=True)
+def _run_all(chosen: Sequence[Lane]) -> list[Outcome]:
+    """Run lanes in order; what one beside another has said is printed when both have ended."""
+    outcomes = []
+    with ThreadPoolExecutor(1) as other:
+        for lane, following in zip(chosen, [*chosen[1:], None], strict=True):
+            if lane.beside:
+                continue
+            with tempfile.TemporaryFile("w+") as said:
+                beside = following if following is not None and following.beside else None
+                running = other.submit(_run, beside, said) if beside is not None else None
+                outcomes.append(_run(lane))
+                if running is not None:
+                    outcomes.append(running.result())
+                    said.seek(0)
+                    print(said.read(), end="", flush=True)
+    return outcomes
+
+
+def _run(lane: Lane, out: IO[str] | None = None) -> Outcome:
+    print(f"\n=== {lane.name} ===", file=out, flush=True)
     began = time.monotonic()
     if lane.refusal:
-        print(lane.refusal, flush=True)
-    codes = [_exit_code(command, environment(lane.major), lane.seconds) for command in lane.commands]
+        print(lane.refusal, file=out, flush=True)
+    codes = [_exit_code(command, environment(lane.major), lane.seconds, out) for command in lane.commands]
     if lane.kernels:
         # nbval kills its kernels, which leaves their server running: the last to use it stops it.
         with contextlib.suppress(errors.RunbookError):
@@ -141,17 +163,26 @@ def _run(lane: Lane) -> Outcome:
     green = not lane.refusal and not any(codes)
     passed, failed, skipped = counts(lane.junit)
     seconds = time.monotonic() - began
-    print(f"=== {lane.name}: {'passed' if green else 'FAILED'} in {seconds:.0f} s ===", flush=True)
+    print(f"=== {lane.name}: {'passed' if green else 'FAILED'} in {seconds:.0f} s ===", file=out, flush=True)
     return Outcome(lane.name, green, seconds, passed, failed if green else max(failed, 1), skipped)
 
 
-def _exit_code(command: Sequence[str], environment: Mapping[str, str], seconds: int) -> int:
+def _exit_code(
+    command: Sequence[str], environment: Mapping[str, str], seconds: int, out: IO[str] | None
+) -> int:
     try:
         return subprocess.run(
-            command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, timeout=seconds, check=False
+            command,
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out and subprocess.STDOUT,
+            timeout=seconds,
+            check=False,
         ).returncode
     except subprocess.TimeoutExpired:
-        print(f"stopped after {seconds} s: {' '.join(command)}", flush=True)
+        print(f"stopped after {seconds} s: {' '.join(command)}", file=out, flush=True)
         return errors.FAILED
 
 
