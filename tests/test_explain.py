@@ -96,3 +96,21 @@ def test_a_query_that_cannot_be_measured_gives_the_reason(
     assert str(caught.value).startswith(f"timing/10_lookup.sql could not be run: {reason}")
     assert str(caught.value).endswith("\n  next: mend the query or the privilege, run again")
     assert session.value(look, "SELECT 1") == 1
+
+
+@pytest.mark.parametrize("sql", [
+    "SELECT n FROM made_by_the_change", "SELECT made_by_the_change(1) AS n",
+    "SELECT made_by_the_change FROM things", "SELECT 1::made_by_the_change AS n",
+])  # fmt: skip
+def test_a_query_about_what_the_change_makes_is_left_out_before_it(
+    look: Connection, tmp_path: Path, sql: str
+) -> None:
+    script = timing(tmp_path, sql)
+    assert explain.measure_before(look, [script]) == ()
+    with pytest.raises(CheckFailed):
+        explain.measure(look, script)
+
+
+def test_a_query_that_fails_for_another_reason_is_not_left_out(look: Connection, tmp_path: Path) -> None:
+    with pytest.raises(CheckFailed, match="division by zero"):
+        explain.measure_before(look, [timing(tmp_path, "SELECT 1 / (n - n) AS n FROM (VALUES (1)) AS v (n)")])

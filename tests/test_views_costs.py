@@ -40,6 +40,11 @@ def test_before_the_change_nothing_is_expected(change: Change) -> None:
     assert view.html is None
 
 
+def test_a_query_that_cannot_run_before_the_change_is_counted(change: Change) -> None:
+    line = "0 queries timed before the change, 1 not: the change makes what they read"
+    assert costs.timings([], [], change).text == line
+
+
 def test_afterwards_every_expectation_holds_or_is_named(change: Change) -> None:
     assert costs.timings([TIMING], [TIMING], change).text == "1 query timed, every expectation holds"
     view = costs.timings([TIMING], [replace(TIMING, rows=7)], change)

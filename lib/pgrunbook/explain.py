@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +15,16 @@ from pgrunbook.errors import CheckFailed
 from pgrunbook.header import Expectation
 from pgrunbook.session import Connection
 
-__all__ = ["Timing", "measure", "misses"]
+__all__ = ["Timing", "measure", "measure_before", "misses"]
 
 RUNS = 25
+# A query may be about what the change makes.
+_NOT_THERE_YET = (
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.UndefinedColumn,
+    psycopg.errors.UndefinedFunction,
+    psycopg.errors.UndefinedObject,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +81,21 @@ def measure(conn: Connection, script: Script, *, runs: int = RUNS, timeout_ms: i
         shared_hit=int(plan.get("Shared Hit Blocks", 0)),
         shared_read=int(plan.get("Shared Read Blocks", 0)),
     )
+
+
+def measure_before(conn: Connection, scripts: Iterable[Script]) -> tuple[Timing, ...]:
+    """Return the cost of the queries that can run before the change; those about what it makes are left out.
+
+    Raises CheckFailed where a query fails for any other reason.
+    """
+    found = []
+    for script in scripts:
+        try:
+            found.append(measure(conn, script))
+        except CheckFailed as failed:
+            if not isinstance(failed.__cause__, _NOT_THERE_YET):
+                raise
+    return tuple(found)
 
 
 def misses(timing: Timing, expect: Expectation | None) -> list[str]:

@@ -241,11 +241,11 @@ class Run:
 
     def time_queries(self, *, after: bool) -> tuple[Timing, ...]:
         """Return the cost of the change's timing queries now, kept as before or after."""
-        timings = tuple(explain.measure(self.control, script) for script in self.change.timings)
         if after:
+            timings = tuple(explain.measure(self.control, script) for script in self.change.timings)
             self.timed_after = timings
         else:
-            self.timed_before = timings
+            timings = self.timed_before = explain.measure_before(self.control, self.change.timings)
         self.binding.note("timed", events.timed(timings, after=after))
         return timings
 

@@ -25,7 +25,9 @@ def timings(before: Sequence[Timing], after: Sequence[Timing], change: Change) -
         f"{timing.name}: {miss}" for timing in after for miss in misses(timing, expected.get(timing.name))
     ]
     if not after:
+        later = len(change.timings) - len(before)
         line = f"{counted(len(before), 'query', 'queries')} timed before the change"
+        line += f", {later} not: the change makes what they read" if later else ""
     elif missed:
         line = (
             f"{counted(len(after), 'query', 'queries')} timed, {counted(len(missed), 'expectation')} missed"
