@@ -48,7 +48,9 @@ SELECT 'column', r.full_name || '.' || quote_ident(a.attname),
                  CASE WHEN a.attnotnull THEN 'NOT NULL' END,
                  'default ' || pg_get_expr(d.adbin, d.adrelid), nullif(a.attidentity::text, ''), nullif(a.attgenerated::text, ''),
                  'storage ' || CASE WHEN a.attstorage <> t.typstorage THEN a.attstorage::text END,
-                 'statistics ' || nullif(a.attstattarget, -1), 'options ' || a.attoptions::text,
+                 'statistics ' || nullif(a.attstattarget, -1),
+                 -- A stamp of the server's own (15.20), new with every table, which pg_dump leaves out too.
+                 'options ' || nullif(ARRAY(SELECT o FROM unnest(a.attoptions) AS o WHERE o !~ '^pg_attver=')::text, '{}'),
                  'acl ' || nullif(ARRAY(SELECT c::text FROM unnest(a.attacl) AS c ORDER BY 1)::text, '{}'))
   FROM relations AS r
   JOIN pg_attribute AS a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
