@@ -377,3 +377,47 @@ def test_every_command_answers_machines_with_one_object_and_nothing_else(
         assert isinstance(said.facts, dict)
         assert said.err == "", command
     eventually(lambda: not desk.ours)
+
+
+# --- races -------------------------------------------------------------------------------------------------
+
+RACE = "# Made\n# expect: n 1\n\nteardown { SELECT 1 AS n; }\nsession s1 step x { SELECT 1; }\nsession s2 step y {}\n"
+
+
+@pytest.fixture
+def races(desk: Desk, major: int) -> Path:
+    folder = desk.folder / "races"
+    folder.mkdir()
+    (folder / "10_made.spec").write_text(RACE)
+    (folder / "20_broken.spec").write_text(RACE.replace("n 1\n", "n 2\n"))
+    desk.more |= {"PGRUNBOOK_RACES": str(folder), "PGRUNBOOK_POSTGRES": str(major)}
+    return folder
+
+
+def test_races_run_beside_the_target_and_a_broken_promise_fails(desk: Desk, races: Path) -> None:
+    before = desk.catalog()
+    said = desk("races")
+    assert (said.code, said.err) == (1, "")
+    table = [line.split() for line in said.out.splitlines()]
+    assert ["10_made", "|", "2", "|", "2", "|", "1", "|", "holds"] in table
+    assert said.out.splitlines()[-1] == "20_broken: expected n 2 in every permutation: not in x y"
+    assert desk("races", "10_made").code == 0
+    assert desk("races", "10_made", "20_broken").code == 1
+    assert desk.catalog() == before
+
+
+def test_a_race_is_printed_in_full_and_kept_to_be_compared(desk: Desk, races: Path) -> None:
+    said = desk("races", "10_made", "--save", str(races))
+    assert said.out.startswith(
+        "10_made: Made\n2 of 2 permutations can happen\nexpect n 1 in every permutation: holds\n"
+    )
+    assert (races / "10_made.out").read_text() == said.out
+
+
+def test_races_speak_json_and_name_what_is_there(desk: Desk, races: Path) -> None:
+    (found,) = desk("races", "20_broken", "--json").facts["races"]
+    assert (found["race"], found["happened"]) == ("20_broken", 2)
+    assert found["broken"] == ["expected n 2 in every permutation: not in x y"]
+    said = desk("races", "30_nowhere")
+    assert said.code == 1
+    assert "choose one of: 10_made, 20_broken" in said.err

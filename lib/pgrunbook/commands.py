@@ -7,20 +7,23 @@ import contextlib
 import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import psycopg
 
 from pgrunbook import change as changes
-from pgrunbook import session, standing, target, workbench
+from pgrunbook import race, session, standing, target, workbench
 from pgrunbook.blocking import blockers
 from pgrunbook.errors import FAILED, REFUSED, RehearsalDiffers, RunbookError
 from pgrunbook.headless import EmbeddedServer, Opened, Progress, interruptible, say
+from pgrunbook.laboratory import Laboratory
 from pgrunbook.ledger import Ledger
 from pgrunbook.loading import load_notebook_libraries
 from pgrunbook.rehearsal import Rehearsal
 from pgrunbook.run import ROLLBACK, Run
 from pgrunbook.views import boards, costs, table
+from pgrunbook.views import races as outcomes
 from pgrunbook.views.view import View
 
 __all__ = ["COMMANDS"]
@@ -253,6 +256,25 @@ def record(given: argparse.Namespace) -> int:
     return 0
 
 
+def races(given: argparse.Namespace) -> int:
+    """Run races on the embedded server; exit code 1 when an expectation is broken."""
+    with EmbeddedServer() as running:
+        laboratory = Laboratory.on(running)
+        with contextlib.closing(laboratory):
+            results = [laboratory.run(name) for name in given.names or race.names(laboratory.root)]
+    if given.save:
+        for result in results:
+            (Path(given.save) / f"{result.race.name}.out").write_text(
+                outcomes.in_full(result), encoding="utf-8"
+            )
+    broken = [f"{result.race.name}: {miss}" for result in results for miss in result.broken]
+    text = [outcomes.in_full(result) for result in results] if given.names else [outcomes.summary(results)]
+    say(
+        given, "\n".join([*text, *broken]).rstrip(), {"races": [outcomes.facts(result) for result in results]}
+    )
+    return FAILED if broken else 0
+
+
 COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "rehearse": workbench.rehearse,
     "preflight": preflight,
@@ -263,5 +285,6 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "blockers": blockers,
     "status": status,
     "record": record,
+    "races": races,
     "new": workbench.new,
 }
