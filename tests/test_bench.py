@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
 import applying
+import codes
+import fallbacks
 import observing
 import overhead
 import psycopg
@@ -14,6 +17,8 @@ import pytest
 import stall
 from clients import LIGHT, Latencies, Transaction
 from tools import Command, Tool, tools
+
+from pgrunbook.workloads.contest import Result
 
 pytestmark = [pytest.mark.slow, pytest.mark.static]
 
@@ -97,3 +102,46 @@ def test_the_observers_are_measured_at_work_and_waiting(capsys: pytest.CaptureFi
     said = capsys.readouterr().out
     assert all(mode in said for mode in observing.MODES)
     assert "at most 1%" in said
+
+
+def test_codes_are_counted_in_every_part_and_none_is_given_twice(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "figures.json"
+    assert codes.main(["--quick", "--json", str(file)]) == 0
+    said = capsys.readouterr().out
+    for part in ("at least 0.8", "below 50", "fillfactor 100: ", "every fallback counted: met"):
+        assert part in said
+    figures = json.loads(file.read_text())
+    assert {*codes.PARTS, "machine", "wrong"} == set(figures)
+    assert figures["wrong"] == []
+    assert [(one["duplicates"], one["gaps"]) for one in figures["creation"]] == [(0, 0)]
+    without, injected = figures["fallbacks"]
+    assert (without["timestamps"], without["saved"], injected["saved"]) == (0, 160, 160)
+    assert injected["timestamps"] == injected["counted"] > 0
+
+
+@pytest.mark.parametrize(
+    ("method", "given", "duplicates", "gaps", "said"),
+    [
+        ("next_class_code", 100, 0, 0, []),
+        ("next_class_code", 100, 1, 0, ["next_class_code at 16 writers: 1 duplicates"]),
+        ("next_class_code", 100, 0, 2, ["next_class_code at 16 writers: 2 gaps"]),
+        ("next_class_code", 99, 0, 0, ["next_class_code at 16 writers: 99 codes, 100 were asked"]),
+        ("sequence", 100, 0, 2, []),
+        ("sequence", 100, 3, 2, ["sequence at 16 writers: 3 duplicates"]),
+        ("max + 1", 100, 70, 0, []),
+    ],
+)
+def test_a_promise_that_was_not_kept_fails_the_bench(
+    method: str, given: int, duplicates: int, gaps: int, said: list[str]
+) -> None:
+    one = Result(method, 16, 1, 100, given, duplicates, gaps, 0, 1.0, 1.0, 1.0, 1.0, False)
+    assert codes.report_results([one]) == said
+
+
+def test_a_fallback_that_nobody_counted_fails_the_bench() -> None:
+    right = fallbacks.Faults(True, 10, 10, 10, 8, 8, 2, 2, 0, 1.0, 1.0)
+    assert right.wrong == []
+    for name, value in [("saved", 9), ("distinct", 9), ("counted", 1), ("highest", 9), ("held", False)]:
+        assert len(dataclasses.replace(right, **{name: value}).wrong) >= 1
