@@ -21,6 +21,8 @@
 # | notebook | change |
 # |---|---|
 # | [010_class_code](010_class_code.ipynb) | unique class codes and a sequence to number them |
+# | [020_class_code_generator](020_class_code_generator.ipynb) | class codes from the database, one counter for each prefix |
+# | [800_race_laboratory](800_race_laboratory.ipynb) | no change: every interleaving of two sessions, tried one by one |
 
 # %% [markdown]
 # ## What is here
