@@ -9,6 +9,8 @@ from decimal import Decimal
 
 from IPython.core.formatters import DisplayFormatter
 
+from pgrunbook.views.sanitise import clean_html
+from pgrunbook.views.table import to_html
 from pgrunbook.views.view import View
 
 FULL = View(
@@ -63,3 +65,13 @@ def test_ipython_takes_the_bundle_as_it_is() -> None:
 def test_a_verdict_with_a_lone_surrogate_can_be_saved() -> None:
     data, _ = View("a\ud800", html="b\ud800")._repr_mimebundle_()
     assert json.dumps(data, ensure_ascii=False).encode("utf-8")
+
+
+def test_words_stand_to_the_left_in_a_notebook_and_numbers_to_the_right() -> None:
+    html = to_html([{"who": "ann", "n": 1}], caption="two")
+    shown = View("x", html=html).data()["text/html"]
+    left = 'style="text-align: left"'
+    assert f"<caption {left}>two</caption>" in shown
+    assert f'<thead><tr><th {left} scope="col">who</th><th scope="col" class="number">n</th>' in shown
+    assert f'<tr><td {left}>ann</td><td class="number">1</td></tr>' in shown
+    assert clean_html(shown) == clean_html(html)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
@@ -13,6 +14,9 @@ __all__ = ["KEY", "View"]
 
 # The key under which our metadata stands in an output.
 KEY = "pgrunbook"
+# JupyterLab sets every cell to the right, and of all that could change that lets only this through.
+_LEFT = r'<\1 style="text-align: left"\2'
+_WORDS = re.compile(r'<(caption|td|th)\b((?![^>]*class="number")[^>]*>)')
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -33,7 +37,7 @@ class View:
         """Return the output's data by MIME type."""
         data = {"text/plain": encodable(self.text)}
         if self.html:
-            data["text/html"] = encodable(self.html)
+            data["text/html"] = _WORDS.sub(_LEFT, encodable(self.html))
         if self.png:
             data["image/png"] = base64.b64encode(self.png).decode("ascii")
         return data

@@ -221,7 +221,7 @@ def large(server: Server | None = None) -> View:
     """Return every method at 1 to 64 writers on one hot prefix and on many, as a picture; about 20 seconds."""
     from pgrunbook.views import contest as views
 
-    return views.contest(hold(server or _own(), codes=640, limit_s=2.0))
+    return views.contest(hold(server or _own(), codes=512, limit_s=1.0))
 
 
 def _own() -> Server:
