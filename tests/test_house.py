@@ -26,7 +26,7 @@ LAYERS = (
     ("statement", "catalog", "ledger", "patience", "observers", "traffic", "hold", "pooler"),
     ("script",),
     ("change", "sending", "concurrent", "quarantine", "merging"),
-    ("obstacles", "definition"),
+    ("obstacles", "definition", "restoring"),
     ("surroundings",),
     ("forecast",),
     ("preflight", "explain", "remedy", "standing", "gate", "samples", "health", "job"),

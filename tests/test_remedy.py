@@ -226,7 +226,7 @@ def test_a_delete_that_would_take_other_rows_along_is_refused(hands: Hands) -> N
     for act in (hands.preview, hands.apply):
         assert said(lambda act=act: act(DELETE.format("things"))) == (  # type: ignore[misc]
             "remedy 10_doubled_codes: a foreign key would change parts with the rows that it deletes\n"
-            "  next: repair these tables first, by their own remedy; quarantine keeps rows of one table"
+            "  next: repair these tables first, or with it in WITH queries: quarantine keeps what it returns"
         )
 
 
@@ -384,6 +384,101 @@ def test_a_row_that_nobody_lets_go_is_a_failure_in_the_end(
         "remedy 10_doubled_codes: canceling statement due to lock timeout"
     )
     assert session.value(hands.look, "SELECT count(*) FROM pgrunbook.quarantine") == 0
+
+
+FAMILY = """
+CREATE TABLE parents (id int PRIMARY KEY, code text NOT NULL);
+CREATE TABLE children (id int PRIMARY KEY, parent int NOT NULL REFERENCES parents{0});
+INSERT INTO parents SELECT i, 'p' || i % 5 FROM generate_series(1, 20) AS i;
+INSERT INTO children SELECT i, 1 + i % 20 FROM generate_series(1, 60) AS i;
+"""
+MERGE = """\
+WITH doubled AS (
+    SELECT p.id, s.id AS stays FROM parents AS p
+    JOIN LATERAL (SELECT min(id) AS id FROM parents WHERE code = p.code) AS s ON s.id < p.id
+    ORDER BY p.id LIMIT 4
+), moved AS (
+    UPDATE children AS c SET parent = d.stays FROM doubled AS d WHERE c.parent = d.id
+    RETURNING 'children' AS table_name, jsonb_build_object('id', c.id) AS key,
+        jsonb_build_object('parent', d.id) AS before, jsonb_build_object('parent', c.parent) AS after
+), gone AS (
+    DELETE FROM parents AS p USING doubled AS d WHERE p.id = d.id
+    RETURNING 'parents' AS table_name, jsonb_build_object('id', p.id) AS key, to_jsonb(p) AS before,
+        NULL::jsonb AS after
+)
+SELECT table_name, key, before, after FROM moved UNION ALL SELECT table_name, key, before, after FROM gone"""
+
+
+@pytest.mark.parametrize("cascade", ["", " ON DELETE CASCADE"])
+def test_rows_of_several_tables_are_repaired_and_given_back_in_one_transaction_a_batch(
+    cascade: str, hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hands.look.execute(FAMILY.format(cascade))
+    before = hands.hash("parents"), hands.hash("children")
+    preview = hands.preview(MERGE)
+    assert (preview.table, len(preview.repairs), preview.undo_proved) == ("children, parents", 16, True)
+    assert {repair.table for repair in preview.repairs} == {("children",), ("parents",)}
+    assert hands.apply(MERGE) == Applied("10_doubled_codes", "children, parents", 60, 4)
+    assert session.value(hands.look, "SELECT count(*) FROM parents") == 5
+    kept = hands.look.execute(
+        "SELECT table_name, count(*), count(DISTINCT batch) AS batches FROM pgrunbook.quarantine GROUP BY 1 ORDER BY 1"
+    ).fetchall()
+    assert [tuple(row.values()) for row in kept] == [("children", 45, 4), ("parents", 15, 4)]
+    # Less than a batch at a time would give back children before their parents.
+    monkeypatch.setattr(remedy, "UNDO_BATCH", 1)
+    assert hands.undo(MERGE) == Undone("10_doubled_codes", 60, ())
+    assert (hands.hash("parents"), hands.hash("children")) == before
+
+
+def test_a_row_that_is_changed_and_not_returned_is_refused(hands: Hands) -> None:
+    hands.look.execute(FAMILY.format(" ON DELETE CASCADE"))
+    forgets = MERGE.replace("c.parent = d.id\n", "c.parent = d.id AND c.id > 10\n")
+    half = MERGE.replace("FROM moved UNION", "FROM moved WHERE key <> '{\"id\": 26}' UNION")
+    before = hands.hash("parents"), hands.hash("children")
+    for sql, changed, returned in ((forgets, 16, 12), (half, 16, 15)):
+        for act in (hands.preview, hands.apply):
+            assert said(lambda act=act, sql=sql: act(sql)) == (  # type: ignore[misc]
+                f"remedy 10_doubled_codes: it changed {changed} rows of children, parents and returned {returned}\n"
+                "  next: return every row that it changes, and mind triggers and foreign keys that change others;"
+                " the batch was rolled back"
+            )
+    assert (hands.hash("parents"), hands.hash("children")) == before
+
+
+def test_a_trigger_that_changes_other_rows_of_the_table_is_found(hands: Hands) -> None:
+    hands.look.execute(
+        "CREATE FUNCTION next_one() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF pg_trigger_depth() = 1 THEN"
+        " UPDATE things SET code = code || '?' WHERE id = NEW.id + 5; END IF; RETURN NULL; END $$;"
+        "CREATE TRIGGER next_one AFTER UPDATE ON things FOR EACH ROW EXECUTE FUNCTION next_one()"
+    )
+    assert said(lambda: hands.preview(CLEAR)).startswith(
+        "remedy 10_doubled_codes: it changed 6 rows of things and returned 3\n"
+    )
+
+
+def test_partitions_count_as_their_table(hands: Hands) -> None:
+    hands.look.execute(
+        "CREATE TABLE parted (id int, code text) PARTITION BY RANGE (id);"
+        "CREATE TABLE low PARTITION OF parted FOR VALUES FROM (0) TO (5);"
+        "CREATE TABLE high PARTITION OF parted FOR VALUES FROM (5) TO (99);"
+        "INSERT INTO parted SELECT i, 'c' || i FROM generate_series(1, 8) AS i"
+    )
+    before = hands.hash("parted")
+    clear = CLEAR.replace("things", "parted")
+    assert hands.preview(clear).undo_proved
+    assert hands.apply(clear) == Applied("10_doubled_codes", "parted", 8, 3)
+    assert hands.undo(clear).restored == 8
+    assert hands.hash("parted") == before
+
+
+def test_rows_of_a_table_that_the_remedy_no_longer_knows_are_not_given_back(hands: Hands) -> None:
+    hands.look.execute("CREATE TABLE others (id int, code text)")
+    hands.apply(CLEAR)
+    other = CLEAR.replace("things", "others")
+    assert said(lambda: hands.undo(other)) == (
+        "remedy 10_doubled_codes: quarantine holds rows of things, and it changes others\n"
+        "  next: restore the file of the remedy as it was when it ran, then undo it; nothing was changed"
+    )
 
 
 def test_many_rows_are_given_back_in_time(hands: Hands) -> None:

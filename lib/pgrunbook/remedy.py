@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 
 import psycopg
 
-from pgrunbook import quarantine
+from pgrunbook import quarantine, restoring
 from pgrunbook.change import Script
 from pgrunbook.errors import RemedyFailed
 from pgrunbook.patience import split_name
-from pgrunbook.quarantine import Repair
+from pgrunbook.quarantine import Repair, Table
 from pgrunbook.session import Connection
 
 __all__ = ["Applied", "Preview", "Repair", "Undone", "apply", "preview", "undo"]
@@ -30,7 +30,7 @@ UNDO_BATCH = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a remedy would do, tried and taken back."""
+    """What a remedy would do, tried and taken back; `table` names the tables where they are several."""
 
     remedy: str
     table: str
@@ -63,16 +63,15 @@ def preview(conn: Connection, look: Connection, script: Script) -> Preview:
     Everything happens in a transaction that is rolled back; the proof compares the text of each whole row
     after the undo with the row as another session sees it. Raises RemedyFailed with the server's reason.
     """
-    table = _table(script)
 
     def attempt() -> Preview:
         with conn.transaction(force_rollback=True):
             repairs = _batch(conn, script)
-            restored = quarantine.restore(conn, table, repairs)
+            restored = restoring.restore(conn, repairs)
             proved = len(restored) == len(repairs)
             if proved and repairs:
-                proved = quarantine.whole(conn, table, repairs) == quarantine.whole(look, table, repairs)
-            return Preview(script.name, ".".join(table), tuple(repairs), proved)
+                proved = restoring.whole(conn, repairs) == restoring.whole(look, repairs)
+            return Preview(script.name, _tables_of(script), tuple(repairs), proved)
 
     with _guarded(script):
         return _patiently(attempt, lambda: None)
@@ -92,24 +91,24 @@ def apply(
     Stopped at any moment, the next call goes on where it ended. Raises RemedyFailed when a batch fails
     or repairs a row a second time, which would never end; and whatever `checkpoint` raises to stop it.
     """
-    table = _table(script)
     total = batches = 0
-    seen: set[str] = set()
+    since = quarantine.last(conn)
 
     def attempt() -> list[Repair]:
         with conn.transaction():
             repairs = _batch(conn, script)
-            keys = {repair.texts[0] for repair in repairs}
-            if len(keys) < len(repairs) or keys & seen:
+            once = {(repair.table, repair.texts[0]) for repair in repairs}
+            if len(once) < len(repairs) or (
+                batches
+                and repairs
+                and quarantine.again(conn, repairs, change=change, remedy=script.name, since=since)
+            ):
                 raise RemedyFailed(
                     remedy=script.name,
                     reason="it repairs the same row twice and would never end",
                     next_step="let it find only rows that still need repair; the last batch was rolled back",
                 )
-            quarantine.keep(
-                conn, repairs, run_id=run_id, change=change, remedy=script.name, table=".".join(table)
-            )
-            seen.update(keys)
+            quarantine.keep(conn, repairs, run_id=run_id, change=change, remedy=script.name)
             return repairs
 
     while True:
@@ -117,7 +116,7 @@ def apply(
         with _guarded(script, checkpoint):
             repairs = _patiently(attempt, checkpoint)
         if not repairs:
-            return Applied(script.name, ".".join(table), total, batches)
+            return Applied(script.name, _tables_of(script), total, batches)
         total, batches = total + len(repairs), batches + 1
         on_batch(total)
 
@@ -130,19 +129,36 @@ def undo(
     A row that somebody changed since is left as it is and listed. Raises RemedyFailed with the server's
     reason, for instance when a constraint now forbids the old value; that batch is left as it was.
     """
-    table = _table(script)
     restored = 0
+    tables = _tables(script)
+    # Rows that were changed alone can be given back one by one; others lean on those of the same batch.
+    whole = len(script.repairs) > 1 or "DELETE" in script.repairs.values()
     refused: list[Mapping[str, Any]] = []
     newest: int | None = None
 
     def attempt() -> tuple[dict[int, Repair], set[int]]:
         with conn.transaction():
             _limit(conn)
-            kept = quarantine.kept(conn, change=change, remedy=script.name, below=newest, limit=UNDO_BATCH)
+            try:
+                kept = quarantine.kept(
+                    conn,
+                    tables,
+                    change=change,
+                    remedy=script.name,
+                    below=newest,
+                    limit=UNDO_BATCH,
+                    whole_batches=whole,
+                )
+            except ValueError as error:
+                raise RemedyFailed(
+                    remedy=script.name,
+                    reason=str(error),
+                    next_step="restore the file of the remedy as it was when it ran, then undo it; nothing was changed",
+                ) from None
             given_back: set[int] = set()
             for part in quarantine.rounds(kept):
                 numbers = list(part)
-                done = quarantine.restore(conn, table, [part[number] for number in numbers])
+                done = restoring.restore(conn, [part[number] for number in numbers])
                 given_back |= {numbers[position] for position in done}
             quarantine.mark_undone(conn, given_back)
             return kept, given_back
@@ -158,10 +174,14 @@ def undo(
         refused += [kept[number].key for number in sorted(kept.keys() - given_back, reverse=True)]
 
 
-def _table(script: Script) -> tuple[str, ...]:
-    target = script.statements[0].target
-    assert target is not None, f"{script.label} changes no table"
-    return split_name(target)
+def _tables(script: Script) -> Mapping[str, Table]:
+    """Return the tables that a remedy changes, by their names as SQL spells them and as quarantine does."""
+    parts = {name: split_name(name) for name in script.repairs}
+    return parts | {".".join(table): table for table in parts.values()}
+
+
+def _tables_of(script: Script) -> str:
+    return ", ".join(".".join(split_name(name)) for name in script.repairs)
 
 
 def _limit(conn: Connection) -> None:
@@ -171,22 +191,34 @@ def _limit(conn: Connection) -> None:
 
 def _batch(conn: Connection, script: Script) -> list[Repair]:
     _limit(conn)
-    if script.statements[0].verb == "DELETE" and (
-        others := quarantine.touched_by_delete(conn, _table(script))
-    ):
-        raise RemedyFailed(
-            remedy=script.name,
-            reason=f"a foreign key would change {', '.join(others)} with the rows that it deletes",
-            next_step="repair these tables first, by their own remedy; quarantine keeps rows of one table",
-        )
+    tables = _tables(script)
+    names = list(dict.fromkeys(tables.values()))
+    for name, verb in script.repairs.items():
+        others = restoring.touched_by_delete(conn, tables[name], besides=names) if verb == "DELETE" else []
+        if others:
+            raise RemedyFailed(
+                remedy=script.name,
+                reason=f"a foreign key would change {', '.join(others)} with the rows that it deletes",
+                next_step="repair these tables first, or with it in WITH queries: quarantine keeps what it returns",
+            )
+    before = restoring.changed(conn, names)
     try:
-        return quarantine.read(conn, script.text)
+        repairs = quarantine.read(conn, script.text, tables)
     except ValueError as error:
         raise RemedyFailed(
             remedy=script.name,
             reason=str(error),
             next_step="return objects such as jsonb_build_object('id', t.id) AS key; nothing was changed",
         ) from None
+    after = restoring.changed(conn, names)
+    if before is not None and after is not None and after - before != len(repairs):
+        raise RemedyFailed(
+            remedy=script.name,
+            reason=f"it changed {after - before:,} rows of {_tables_of(script)} and returned {len(repairs):,}",
+            next_step="return every row that it changes, and mind triggers and foreign keys that change others;"
+            " the batch was rolled back",
+        )
+    return repairs
 
 
 def _patiently(attempt: Callable[[], T], checkpoint: Callable[[], None]) -> T:
