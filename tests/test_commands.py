@@ -60,6 +60,25 @@ def test_preflight_says_no_go_with_the_rows_and_the_remedy(desk: Desk) -> None:
     )
 
 
+def test_a_check_that_guards_a_step_stops_apply_there_with_its_rows(desk: Desk) -> None:
+    check = FILES["preflight/10_doubled_codes.sql"].replace("\n\n", "\n-- before: 002\n\n", 1)
+    desk.write(changed({"preflight/10_doubled_codes.sql": check}), sql=DOUBLED)
+    facts = desk("preflight", NAME, "--json").facts
+    assert (facts["verdict"], facts["goes_until"]) == ("NO-GO", "002_build_index")
+    said = desk("apply", NAME, *AT_ONCE)
+    assert (said.code, said.out) == (3, "")
+    assert f"PreflightFailed: {NAME} is NO-GO before 002_build_index: 1 of " in said.err
+    assert "\n  code: c1\n" in said.err
+    assert f"{NAME}: GO until 002_build_index, 1 of " in said.err
+    assert desk.statuses == ["done"]
+    as_json = desk("apply", NAME, *AT_ONCE, "--json")
+    assert (as_json.code, as_json.facts["error"]) == (3, "PreflightFailed")
+    assert "code: c1" in as_json.facts["details"]
+    assert desk("remedy", NAME, "10_doubled_codes", *GO).code == 0
+    assert desk("apply", NAME, *AT_ONCE).code == 0
+    assert desk.statuses == ["done"] * 3
+
+
 def test_apply_without_approval_changes_nothing(desk: Desk) -> None:
     before = desk.catalog()
     said = desk("apply", NAME)

@@ -259,6 +259,29 @@ def test_a_gate_is_not_asked_before_the_board_says_go(live: Runbook, conn: Conn,
     assert person.panels == []
 
 
+def test_a_check_that_guards_a_step_closes_its_gate_alone_and_the_record_shows_the_rows(
+    conn: Conn, database: str, monkeypatch: pytest.MonkeyPatch, person: Person, folder: Path
+) -> None:
+    name = "preflight/10_doubled_codes.sql"
+    check = throwaway.FILES[name].replace("\n\n", "\n-- before: 002\n\n", 1)
+    throwaway.write(folder, throwaway.changed({name: check}))
+    conn.execute(throwaway.TABLE + "UPDATE things SET code = 'c1' WHERE id = 2")
+    monkeypatch.setenv("PGRUNBOOK_TARGET", database)
+    made = Runbook.open(throwaway.NAME)
+    assert made.preflight().text.startswith("700_throwaway: GO until 002_build_index, 1 of ")
+    at_once(made.gate("001"), person.answer(go=True))
+    at_once(made.apply("001"))
+    with pytest.raises(PreflightFailed, match="NO-GO before 002_build_index"):
+        at_once(made.gate("002"))
+    heading, view = made.shown[-1]
+    assert heading == "Preflight before 002"
+    assert ">c1<" in (view.html or "")
+    at_once(made.gate("10_doubled_codes"), person.answer(go=True))
+    at_once(made.remedy("10_doubled_codes"))
+    at_once(made.gate("002"), person.answer(go=True))
+    assert at_once(made.apply("002")).text == "002 Build the index ... done, nobody stalled"
+
+
 def test_two_people_have_to_give_their_names(live: Runbook, person: Person) -> None:
     live = Runbook.open(throwaway.NAME, approvals=2)
     live.preflight()

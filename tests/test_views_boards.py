@@ -112,6 +112,19 @@ def test_a_warning_does_not_stop() -> None:
     assert view.text == "700_throwaway: GO, 1 check, 1 warns"
 
 
+def test_a_check_that_waits_for_its_step_says_which() -> None:
+    found = replace(finding(), before="002_build")
+    made = Board(
+        "700_throwaway", (found, finding("preflight/20_fine.sql", total=0)), (), ("001_add", "002_build")
+    )
+    view = boards.audit(made)
+    assert view.text == "700_throwaway: GO until 002_build, 1 of 2 checks found rows"
+    html = clean(view)
+    for shown in ("stops from", "002_build", "the beginning"):
+        assert f">{shown}</t" in html
+    assert "stops from" not in (boards.audit(board(finding())).html or "")
+
+
 def test_a_check_that_could_not_run_stops_and_says_why() -> None:
     broken = finding(total=0, problem="column <b> does not exist")
     view = boards.audit(board(broken))

@@ -23,9 +23,10 @@ from pgrunbook import (
     standing,
 )
 from pgrunbook.apply import apply_step
+from pgrunbook.audits import Audits
 from pgrunbook.binding import Binding, library_version
 from pgrunbook.change import Change, Step
-from pgrunbook.errors import GateClosed, PreflightMissing, StepCancelled, WindowTooShort
+from pgrunbook.errors import GateClosed, StepCancelled, WindowTooShort
 from pgrunbook.explain import Timing
 from pgrunbook.gate import ROLLBACK, Decision, Gates, Policy, is_step, subject
 from pgrunbook.identity import new_run_id, operator_name
@@ -60,7 +61,6 @@ class Run:
     still_here: Callable[[], bool] = lambda: True
     on_wait: Callable[[Sequence[Blocker], int], None] = lambda _blockers, _attempt: None
     run_id: str = ""
-    board: Board | None = None
     rehearsal: Rehearsal | None = None
     outcomes: list[Outcome] = field(default_factory=list)
     timed_before: tuple[Timing, ...] = ()
@@ -71,6 +71,7 @@ class Run:
     """The step, the remedy or the rollback that runs now."""
     gates: Gates = field(init=False)
     binding: Binding = field(init=False)
+    audits: Audits = field(init=False)
 
     def __post_init__(self) -> None:
         """Connect, and read where we are; raises CannotConnect or NotPrimary."""
@@ -80,6 +81,7 @@ class Run:
             self.change.name, self.target, self.run_id, self.records, self.operator, budgets=self.budgets
         )
         self.binding.on_wait = self._waits
+        self.audits = Audits(self.change, self.binding)
         with contextlib.ExitStack() as opening:
             # A run that cannot begin leaves no session.
             opening.callback(self.close)
@@ -89,6 +91,11 @@ class Run:
             )  # fmt: skip
             self.binding.note("run opened", opened)
             opening.pop_all()
+
+    @property
+    def board(self) -> Board | None:
+        """Return what the last audit found."""
+        return self.audits.board
 
     @property
     def facts(self) -> ServerFacts:
@@ -133,9 +140,7 @@ class Run:
 
     def preflight(self) -> Board:
         """Return the board: what stands in the way of this change now."""
-        self.board = preflight.audit(self.control, self.change)
-        self.binding.note("preflight", events.audited(self.board))
-        return self.board
+        return self.audits.take()
 
     def preview_remedy(self, name: str) -> remedy.Preview:
         """Return what a remedy would do, tried in a transaction that is rolled back."""
@@ -175,7 +180,7 @@ class Run:
     def require_ready(self, name: str) -> None:
         """Raise PreflightMissing or PreflightFailed when a GO to `name` would be refused anyway."""
         if is_step(self.change, name):
-            self._require_audit()
+            self.audits.require(self.change.step(name).name)
 
     def decide(self, name: str, *, go: bool, who: str, reason: str, how: str) -> Decision:
         """Record a decision about a step, a remedy or the rollback, before anything acts on it.
@@ -210,7 +215,7 @@ class Run:
         StepCancelled, LockNotTaken, WindowTooShort, WindowEnded; each leaves the step as it was.
         """
         chosen = self.change.step(name)
-        self._require_audit()
+        self.audits.require(chosen.name, asked_now=self._is_to_run(chosen))
         self._may_go_on(chosen.name, chosen.migrate.sha256)
         with self._stopping(chosen.name):
             outcome = apply_step(self.binding, self.change, chosen)
@@ -273,7 +278,7 @@ class Run:
     @contextlib.contextmanager
     def _stopping(self, name: str) -> Iterator[None]:
         """Say who was stopped where a job had not begun or had just ended, and note a step that did not fit."""
-        self.doing = name
+        self.doing, self.audits.stale = name, True
         try:
             yield
         except Cancelled:
@@ -286,11 +291,10 @@ class Run:
         finally:
             self.doing, self.blockers = "", ()
 
+    def _is_to_run(self, step: Step) -> bool:
+        row = self.ledger.steps(self.change.name).get(step.name)
+        return row is None or row.status is not Status.DONE
+
     def _waits(self, blockers: Sequence[Blocker], attempts: int) -> None:
         self.blockers = tuple(blockers)
         self.on_wait(blockers, attempts)
-
-    def _require_audit(self) -> None:
-        if self.board is None:
-            raise PreflightMissing(change=self.change.name)
-        self.board.require_go()

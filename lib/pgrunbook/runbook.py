@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pgrunbook import change as changes
 from pgrunbook import kernel, live, places, question, samples, server, session, target, window
-from pgrunbook.errors import GateClosed
+from pgrunbook.errors import GateClosed, PreflightFailed
 from pgrunbook.gate import Policy
 from pgrunbook.loading import load_notebook_libraries
 from pgrunbook.run import ROLLBACK, Run
@@ -173,6 +173,9 @@ class Runbook:
             return self._shown(
                 "Gate rollback", View(f"gate rollback ... closed, the change stays: {closed.reason}")
             )
+        except PreflightFailed:
+            self._show_board(name)
+            raise
         return self._shown(f"Gate {name}", boards.decision(made))
 
     async def rehearse(self) -> View:
@@ -204,6 +207,9 @@ class Runbook:
         try:
             with self._traffic():
                 done = await self._live(f"{chosen.number} {title}", lambda: self.run.apply(step))
+        except PreflightFailed:
+            self._show_board(chosen.number)
+            raise
         except GateClosed:
             if not (why := await asyncio.to_thread(question.settled, self.run, step)):
                 raise
@@ -259,6 +265,11 @@ class Runbook:
             f"record written, event chain {'unbroken' if chain else 'not begun'}{told}",
             facts={"file": path.name, "run": self.run.run_id, "chain": str(chain)},
         )
+
+    def _show_board(self, step: str) -> None:
+        """Let the record tell the board that stopped a step."""
+        if self.run.board is not None:
+            self._shown(f"Preflight before {step}", boards.audit(self.run.board))
 
     def _shown(self, heading: str, view: View) -> View:
         self.shown.append((heading, view))

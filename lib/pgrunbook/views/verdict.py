@@ -49,8 +49,8 @@ def step_line(
     return _line(f"{number} {title}", f"{outcome}{stalled}" + (f": {why}" if why else ""))
 
 
-def board_line(change: str, *, checks: int, stopped: int, warned: int = 0) -> str:
-    """Return the verdict on all checks together.
+def board_line(change: str, *, checks: int, stopped: int, warned: int = 0, until: str = "") -> str:
+    """Return the verdict on all checks together; `until` is the step that they stop where others come before.
 
     >>> board_line("010_class_code", checks=9, stopped=2)
     '010_class_code: NO-GO, 2 of 9 checks found rows'
@@ -58,10 +58,13 @@ def board_line(change: str, *, checks: int, stopped: int, warned: int = 0) -> st
     '010_class_code: GO, 9 checks found nothing'
     >>> board_line("010_class_code", checks=9, stopped=1, warned=1)
     '010_class_code: NO-GO, 1 of 9 checks found rows, 1 warns'
+    >>> board_line("010_class_code", checks=9, stopped=1, until="002_add_class_code_unique_index")
+    '010_class_code: GO until 002_add_class_code_unique_index, 1 of 9 checks found rows'
     """
     said = f", {warned} {'warns' if warned == 1 else 'warn'}" if warned else ""
     if stopped:
-        return visible(f"{change}: NO-GO, {stopped} of {counted(checks, 'check')} found rows{said}")
+        word = f"GO until {until}" if until else "NO-GO"
+        return visible(f"{change}: {word}, {stopped} of {counted(checks, 'check')} found rows{said}")
     if warned:
         return visible(f"{change}: GO, {counted(checks, 'check')}{said}")
     return visible(f"{change}: GO, {counted(checks, 'check')} found nothing")
