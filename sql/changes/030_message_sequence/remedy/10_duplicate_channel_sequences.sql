@@ -1,0 +1,119 @@
+-- Number channels with repeated numbers anew, and move the read cursors with them
+-- effect: Order and gaps stay: each message gets its place plus the largest lead of a number over its place so far.
+--   Nobody has more or fewer unread messages than before.
+
+-- 1,2,2,5,9,9,10 becomes 1,2,3,5,9,10,11. The specification's "sequence + 1" moves one message onto the next
+-- number: 1,2,2,3,3,4 needed six rounds. Messages with one number are in the order of time and id.
+-- A channel is done from its end: what is above stays in order, repeated numbers are left below, so that batches
+-- may be small, and nobody waits for the row of a message or a cursor longer than one batch takes.
+-- New numbers never reach those that the guard gives, see migrate/003_fill_message_starts.sql.
+WITH size AS (
+    -- What waits for the full-text index is merged by us, while it is little: else a sender would have to.
+    SELECT
+        coalesce(nullif(current_setting('pgrunbook.batch', true), '')::int, 1000) AS rows,
+        set_config('gin_pending_list_limit', '64', true) AS pending
+), here AS (
+    -- A hint for the search, no more: where the last batch of this session was.
+    SELECT
+        coalesce(
+            nullif(current_setting('message_sequence.channel', true), '')::uuid, '00000000-0000-0000-0000-000000000000'
+        ) AS channel_id
+), found AS MATERIALIZED (
+    SELECT channel_id
+    FROM (
+        (
+            SELECT channel_id
+            FROM messages
+            WHERE channel_id >= (SELECT channel_id FROM here)
+            GROUP BY channel_id, sequence
+            HAVING count(*) > 1
+            ORDER BY channel_id, sequence
+            LIMIT 50
+        )
+        UNION ALL
+        (
+            SELECT channel_id
+            FROM messages
+            WHERE channel_id < (SELECT channel_id FROM here)
+            GROUP BY channel_id, sequence
+            HAVING count(*) > 1
+            ORDER BY channel_id, sequence
+            LIMIT 50
+        )
+    ) AS everywhere
+    LIMIT 50
+), chosen AS MATERIALIZED (
+    SELECT channel_id, set_config('message_sequence.channel', min(channel_id::text) OVER (), false) AS next_time
+    FROM (SELECT DISTINCT channel_id FROM found) AS once
+), placed AS (
+    -- From the index alone: how many messages have each number, and which place the first of them has.
+    SELECT
+        m.channel_id,
+        m.sequence,
+        count(*) AS members,
+        sum(count(*)) OVER (PARTITION BY m.channel_id ORDER BY m.sequence)::bigint - count(*) + 1 AS place
+    FROM messages AS m
+    JOIN chosen ON chosen.channel_id = m.channel_id
+    GROUP BY m.channel_id, m.sequence
+), targets AS (
+    SELECT *, place + max(sequence - place) OVER (PARTITION BY channel_id ORDER BY sequence) AS target
+    FROM placed
+), last AS MATERIALIZED (
+    SELECT channel_id, sequence, target
+    FROM targets
+    WHERE members > 1 OR target <> sequence
+    ORDER BY channel_id, sequence DESC
+    LIMIT (SELECT rows FROM size WHERE pending IS NOT NULL)
+), batch AS MATERIALIZED (
+    SELECT m.id, m.channel_id, m.sequence, last.target + row_number() OVER same - 1 AS number
+    FROM last
+    JOIN messages AS m ON m.channel_id = last.channel_id AND m.sequence = last.sequence
+    WINDOW same AS (PARTITION BY m.channel_id, m.sequence ORDER BY m.created_at, m.id)
+), moving AS MATERIALIZED (
+    SELECT * FROM batch WHERE number <> sequence
+), waiting AS MATERIALIZED (
+    -- Locked first, so that what is moved is what is there, and not what was there when the statement began.
+    SELECT c.user_id, c.channel_id, c.last_read_sequence
+    FROM read_cursors AS c
+    JOIN (SELECT channel_id, min(sequence) AS lowest FROM moving GROUP BY channel_id) AS part
+        ON part.channel_id = c.channel_id AND c.last_read_sequence >= part.lowest
+    ORDER BY c.channel_id, c.user_id
+    FOR NO KEY UPDATE OF c
+), following AS (
+    -- A cursor goes with the last message at or below it; one in a gap above that message may stay.
+    SELECT
+        channel_id,
+        user_id,
+        at,
+        max(number) OVER (PARTITION BY channel_id ORDER BY at, user_id NULLS FIRST ROWS UNBOUNDED PRECEDING) AS number
+    FROM (
+        SELECT channel_id, NULL::uuid AS user_id, sequence AS at, number FROM moving
+        UNION ALL
+        SELECT channel_id, user_id, last_read_sequence, NULL FROM waiting
+    ) AS line
+), moved AS (
+    UPDATE messages AS m
+    SET sequence = moving.number
+    FROM moving
+    WHERE m.id = moving.id AND m.sequence = moving.sequence AND m.channel_id = moving.channel_id
+    RETURNING m.id, moving.sequence AS old, m.sequence AS new
+), followed AS (
+    UPDATE read_cursors AS c
+    SET last_read_sequence = following.number
+    FROM following
+    WHERE c.user_id = following.user_id AND c.channel_id = following.channel_id AND following.number > following.at
+    RETURNING c.user_id, c.channel_id, following.at AS old, c.last_read_sequence AS new
+)
+SELECT
+    'messages' AS table_name,
+    jsonb_build_object('id', id) AS key,
+    jsonb_build_object('sequence', old) AS before,
+    jsonb_build_object('sequence', new) AS after
+FROM moved
+UNION ALL
+SELECT
+    'read_cursors' AS table_name,
+    jsonb_build_object('channel_id', channel_id, 'user_id', user_id) AS key,
+    jsonb_build_object('last_read_sequence', old) AS before,
+    jsonb_build_object('last_read_sequence', new) AS after
+FROM followed;
