@@ -125,6 +125,21 @@ TEXTS: list[tuple[RunbookError, int, str]] = [
         " nothing was changed",
     ),
     (
+        errors.PreflightFailed(
+            change="060_x",
+            failed=[("preflight/10_a.sql", "a", 2)],
+            checks=4,
+            remedies=["10_a"],
+            step="002_b",
+            rows=["code: c1", "and 1 more"],
+        ),
+        3,
+        "060_x is NO-GO before 002_b: 1 of 4 checks found rows\n  preflight/10_a.sql: a (2 rows)\n"
+        "  code: c1\n  and 1 more\n"
+        '  next: look at the rows of these checks, then runbook.remedy("10_a") or repair them by hand,'
+        " and ask the gate of this step again; nothing was changed",
+    ),
+    (
         errors.PreflightMissing(change="060_x"),
         3,
         "060_x was not audited in this run\n  next: run preflight first; nothing was changed",
@@ -174,6 +189,21 @@ TEXTS: list[tuple[RunbookError, int, str]] = [
         errors.ReasonMissing(),
         3,
         "--approve-all needs a reason\n  next: add --reason TEXT; it is kept in the record",
+    ),
+    (
+        errors.BadMessage(field="content", found="it is empty", next_step="write something"),
+        3,
+        "content: it is empty\n  next: write something; nothing was sent",
+    ),
+    (
+        errors.MessageNotSent(reason="canceling statement", attempts=1, next_step="send it again"),
+        1,
+        "the message was not sent: canceling statement\n  next: send it again",
+    ),
+    (
+        errors.MessageNotSent(reason="its number is taken", attempts=50, next_step="send it again"),
+        1,
+        "the message was not sent after 50 attempts: its number is taken\n  next: send it again",
     ),
     (
         errors.QueryRefused(reason="cannot execute UPDATE in a read-only transaction"),
