@@ -212,6 +212,18 @@ TEXTS: list[tuple[RunbookError, int, str]] = [
         "  next: runbook.read() takes one SELECT and only reads; mend the query and run the cell again",
     ),
     (
+        errors.BadKey(found="there is no table t", next_step="check the spelling"),
+        1,
+        "the key of the duplicates: there is no table t\n  next: check the spelling",
+    ),
+    (
+        errors.BadStrategy(
+            strategy="merge", key="t (a,\nb)", found="rows collide", next_step="decide", details=["1 and 2"]
+        ),
+        1,
+        "merge cannot repair t (a, b): rows collide\n  1 and 2\n  next: decide",
+    ),
+    (
         errors.StoppedTooLate(work="002_b"),
         1,
         "002_b came to its end before it could be stopped: what it does is done\n"
