@@ -7,11 +7,17 @@
 -- A channel is done from its end: what is above stays in order, repeated numbers are left below, so that batches
 -- may be small, and nobody waits for the row of a message or a cursor longer than one batch takes.
 -- New numbers never reach those that the guard gives, see migrate/003_fill_message_starts.sql.
-WITH size AS (
-    -- What waits for the full-text index is merged by us, while it is little: else a sender would have to.
-    SELECT
-        coalesce(nullif(current_setting('pgrunbook.batch', true), '')::int, 1000) AS rows,
-        set_config('gin_pending_list_limit', '64', true) AS pending
+WITH cleaned AS MATERIALIZED (
+    -- What every renumbered message leaves to be merged into full-text indexes is merged here, before any row is
+    -- locked: whoever fills the list has to wait for it, and that should be no sender.
+    SELECT sum(gin_clean_pending_list(i.indexrelid)) AS pages
+    FROM pg_index AS i
+    JOIN pg_class AS c ON c.oid = i.indexrelid
+    JOIN pg_am AS a ON a.oid = c.relam
+    WHERE i.indrelid = 'messages'::regclass AND a.amname = 'gin' AND i.indisvalid
+), size AS (
+    SELECT coalesce(nullif(current_setting('pgrunbook.batch', true), '')::int, 1000) AS rows
+    FROM cleaned
 ), here AS (
     -- A hint for the search, no more: where the last batch of this session was.
     SELECT
@@ -63,7 +69,7 @@ WITH size AS (
     FROM targets
     WHERE members > 1 OR target <> sequence
     ORDER BY channel_id, sequence DESC
-    LIMIT (SELECT rows FROM size WHERE pending IS NOT NULL)
+    LIMIT (SELECT rows FROM size)
 ), batch AS MATERIALIZED (
     SELECT m.id, m.channel_id, m.sequence, last.target + row_number() OVER same - 1 AS number
     FROM last

@@ -3,11 +3,17 @@
 --   Nobody has more or fewer unread messages than before.
 
 -- As 10_duplicate_channel_sequences, for conversations.
-WITH size AS (
-    -- What waits for the full-text index is merged by us, while it is little: else a sender would have to.
-    SELECT
-        coalesce(nullif(current_setting('pgrunbook.batch', true), '')::int, 1000) AS rows,
-        set_config('gin_pending_list_limit', '64', true) AS pending
+WITH cleaned AS MATERIALIZED (
+    -- What every renumbered message leaves to be merged into full-text indexes is merged here, before any row is
+    -- locked: whoever fills the list has to wait for it, and that should be no sender.
+    SELECT sum(gin_clean_pending_list(i.indexrelid)) AS pages
+    FROM pg_index AS i
+    JOIN pg_class AS c ON c.oid = i.indexrelid
+    JOIN pg_am AS a ON a.oid = c.relam
+    WHERE i.indrelid = 'messages'::regclass AND a.amname = 'gin' AND i.indisvalid
+), size AS (
+    SELECT coalesce(nullif(current_setting('pgrunbook.batch', true), '')::int, 1000) AS rows
+    FROM cleaned
 ), here AS (
     -- A hint for the search, no more: where the last batch of this session was.
     SELECT
@@ -59,7 +65,7 @@ WITH size AS (
     FROM targets
     WHERE members > 1 OR target <> sequence
     ORDER BY conversation_id, sequence DESC
-    LIMIT (SELECT rows FROM size WHERE pending IS NOT NULL)
+    LIMIT (SELECT rows FROM size)
 ), batch AS MATERIALIZED (
     SELECT m.id, m.conversation_id, m.sequence, last.target + row_number() OVER same - 1 AS number
     FROM last
