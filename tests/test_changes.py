@@ -193,7 +193,9 @@ def test_every_check_can_say_no_go_and_no_other_does(
     assert not found[file].problem
     assert all(finding.columns for finding in board.findings if finding.total)
     stops = chosen.check(file).header.severity is Severity.STOP
-    assert [finding.name for finding in board.failed] == [file] * stops
+    # What a step would meet is found beside it by the checks that derive themselves.
+    by_hand = [finding.name for finding in board.failed if not finding.label.startswith("derived: ")]
+    assert by_hand == [file] * stops
 
 
 # --- forwards and back -------------------------------------------------------------------------------------

@@ -60,6 +60,25 @@ def test_preflight_says_no_go_with_the_rows_and_the_remedy(desk: Desk) -> None:
     )
 
 
+def test_preflight_lists_what_was_derived_from_the_statements(desk: Desk) -> None:
+    found = {one["check"]: one for one in desk("preflight", NAME, "--json").facts["findings"]}
+    built = found["derived: 002 build of things_code on things"]
+    assert (built["severity"], built["stops"], built["before"]) == ("info", False, "002_build_index")
+    build = FILES["migrate/002_build_index.sql"].replace("(code)", "(lower(code))")
+    desk.write(
+        changed({"migrate/002_build_index.sql": build}), sql="UPDATE things SET code = 'C1' WHERE id = 2"
+    )
+    said = desk("preflight", NAME)
+    assert said.code == 3
+    label = "derived: 002 duplicates of things (lower(code))"
+    assert f"\n{label}: Rows that a unique index would refuse\n" in said.out
+    [stops] = [one for one in desk("preflight", NAME, "--json").facts["findings"] if one["stops"]]
+    assert (stops["check"], stops["rows"], stops["first"]) == (
+        label, 1, [{"lower(code)": "c1", "rows": 2, "first id": 1, "last id": 2}],
+    )  # fmt: skip
+    assert "Seq Scan on things" in stops["cost"]
+
+
 def test_a_check_that_guards_a_step_stops_apply_there_with_its_rows(desk: Desk) -> None:
     check = FILES["preflight/10_doubled_codes.sql"].replace("\n\n", "\n-- before: 002\n\n", 1)
     desk.write(changed({"preflight/10_doubled_codes.sql": check}), sql=DOUBLED)

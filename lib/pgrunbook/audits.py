@@ -32,12 +32,14 @@ class Audits:
     def require(self, step: str, *, asked_now: bool = False) -> None:
         """Raise PreflightMissing or PreflightFailed unless the board lets a step start.
 
-        A step that checks guard by name (`before`) has a new audit where the last one is older than what was
-        applied or repaired since; with `asked_now` these checks are asked again in any case.
+        A step that checks guard by name (`before`), or that a derived check has something against, has a new audit
+        where the last one is older than what was applied or repaired since; with `asked_now` these checks are asked
+        again in any case.
         """
         if self.board is None:
             raise PreflightMissing(change=self.change.name)
-        if preflight.guards(self.change, step):
+        against = any(found.stops or found.warns for found in self.board.derived(step))
+        if against or preflight.guards(self.change, step):
             if self.stale:
                 self.take()
             elif asked_now:

@@ -102,6 +102,10 @@ class Board:
         """Return the findings that stop a step."""
         return tuple(finding for finding in self.failed if self.concerns(finding, step))
 
+    def derived(self, step: str) -> tuple[Finding, ...]:
+        """Return what the checks found that were derived from the statements of a step."""
+        return tuple(f for f in self.findings if f.before == step and f.label.startswith("derived: "))
+
     def updated(self, found: Iterable[Finding]) -> Board:
         """Return the board with findings of checks that were run again in the place of the old ones."""
         new = {finding.label: finding for finding in found}

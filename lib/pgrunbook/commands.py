@@ -40,9 +40,13 @@ def preflight(given: argparse.Namespace) -> int:
                 {
                     "check": f.label,
                     "title": f.title,
+                    "severity": f.severity.value,
                     "stops": f.stops,
+                    "before": f.before,
                     "rows": f.total,
                     "problem": f.problem,
+                    "unproved": f.unproved,
+                    "cost": f.cost,
                     "first": list(f.rows),
                 }
                 for f in board.findings
@@ -50,7 +54,10 @@ def preflight(given: argparse.Namespace) -> int:
         }
         text = [view.text]
         for finding in (*board.failed, *board.warnings):
-            text.append(f"\n{finding.label}: {finding.problem or finding.title}")
+            found = finding.problem or (
+                f"not proved: {finding.unproved}" if finding.unproved else finding.title
+            )
+            text.append(f"\n{finding.label}: {found}")
             if finding.rows:
                 text.append(table.to_text(finding.rows, finding.columns, total=finding.total, cap=10))
             text.append(f"  effect: {finding.effect}\n  remedy: {finding.remedy}")

@@ -7,6 +7,7 @@ from html import escape
 
 from pgrunbook.change import Change, Script
 from pgrunbook.gate import Decision
+from pgrunbook.header import Severity
 from pgrunbook.ledger import Status
 from pgrunbook.preflight import Board, Finding
 from pgrunbook.rehearsal import Rehearsal
@@ -63,8 +64,9 @@ def audit(board: Board) -> View:
     """Return the preflight board: a verdict, one row a check, and the rows of each check that found any.
 
     The server's own findings (sessions, slots, sizes) vary from run to run, so only their titles are
-    compared; their rows stand in the facts.
+    compared; their rows stand in the facts, as do those that only inform, of sizes and times, and planned costs.
     """
+    told = [finding for finding in board.findings if finding.severity is Severity.INFO]
     own = [finding for finding in board.findings if not finding.label.startswith("server:")]
     server = [finding for finding in board.findings if finding.label.startswith("server:")]
     # Warnings of the server come and go with its sessions: they must not change the verdict's text.
@@ -94,22 +96,23 @@ def audit(board: Board) -> View:
     )
     parts = [table.to_html(rows, caption=line)]
     parts += [_rows(finding) for finding in (*board.failed, *board.warnings) if finding in own]
-    return View(
-        line,
-        html="\n".join(part for part in parts if part),
-        facts={f.label: [dict(row) for row in f.rows[:10]] for f in server if f.total},
-    )
+    facts: dict[str, object] = {
+        f.label: [dict(row) for row in f.rows[:10]] for f in (*server, *told) if f.total
+    }
+    facts |= {f"cost of {f.label}": f.cost for f in own if f.cost}
+    return View(line, html="\n".join(part for part in parts if part), facts=facts)
 
 
 def _word(finding: Finding) -> str:
-    if finding.problem:
-        return "stop"
+    if finding.problem or finding.unproved:
+        return "stop" if finding.problem else "not proved"
     return "ok" if not finding.total else finding.severity.value
 
 
 def _rows(finding: Finding) -> str:
-    if finding.problem:
-        return table.to_html([{"check": finding.name, "problem": finding.problem}])
+    if said := finding.problem or finding.unproved:
+        word = "problem" if finding.problem else "not proved"
+        return table.to_html([{"check": finding.name, word: said}])
     caption = (
         f"{finding.name}: {finding.title}. Remedy: {finding.remedy}" if finding.remedy else finding.title
     )
