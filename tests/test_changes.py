@@ -19,7 +19,7 @@ import pytest
 import throwaway
 from psycopg import sql
 
-from pgrunbook import catalog, change, explain, preflight, rehearsal, remedy, scaffold, session, target
+from pgrunbook import catalog, change, explain, preflight, rehearsal, scaffold, session, target, undoing
 from pgrunbook import server as embedded
 from pgrunbook.catalog import Catalog
 from pgrunbook.change import Change, Script
@@ -276,7 +276,7 @@ def test_every_remedy_empties_its_check_and_can_be_undone_to_the_byte(
         found = preflight.run_check(run.control, chosen.check(file))
         assert (found.total, found.problem) == (0, "")
         undone = run.undo_remedy(file)
-        assert undone == remedy.Undone(file, applied.repairs, ())
+        assert undone == undoing.Undone(file, applied.repairs)
         assert rows_of(run.control) == before, "undo did not give the rows back as they were"
 
 

@@ -140,6 +140,68 @@ TEXTS: list[tuple[RunbookError, int, str]] = [
         " and ask the gate of this step again; nothing was changed",
     ),
     (
+        errors.RowsInTheWay(
+            change="060_x",
+            step="002_b",
+            reason='migrate/002_b.sql: could not create unique index "i"',
+            details=["Key (code)=(c1) is duplicated.", "code: c1"],
+            left='the invalid index "i" was dropped',
+            failed=[("preflight/10_a.sql", "a", 2)],
+            remedies=["10_a"],
+        ),
+        3,
+        "002_b is NO-GO: rows came after the audit that its rule cannot have\n"
+        '  migrate/002_b.sql: could not create unique index "i"\n'
+        '  Key (code)=(c1) is duplicated.\n  code: c1\n  the invalid index "i" was dropped\n'
+        '  next: look at these rows, then runbook.remedy("10_a") or repair them by hand, run preflight and ask the gate'
+        " of this step again",
+    ),
+    (
+        errors.UndoForbidden(
+            remedy="10_a",
+            reason="duplicate key",
+            rule="i",
+            table="t",
+            details=["Key (code)=(c1) already exists."],
+            step="002_b",
+            restored=1,
+        ),
+        3,
+        "remedy 10_a cannot be undone while i of t is in force\n  duplicate key\n  Key (code)=(c1) already exists.\n"
+        "  next: roll back 002_b, which made it, and undo then; 1 row given back before stay so",
+    ),
+    (
+        errors.RowsInTheWay(
+            change="060_x",
+            step="002_b",
+            reason='migrate/002_b.sql: could not create unique index "i"',
+            details=["Key (code)=(c1) is duplicated.", "code: c1"],
+            left='the invalid index "i" was dropped',
+            failed=[("preflight/10_a.sql", "a", 2)],
+            remedies=["10_a"],
+        ),
+        3,
+        "002_b is NO-GO: rows came after the audit that its rule cannot have\n"
+        '  migrate/002_b.sql: could not create unique index "i"\n'
+        '  Key (code)=(c1) is duplicated.\n  code: c1\n  the invalid index "i" was dropped\n'
+        '  next: look at these rows, then runbook.remedy("10_a") or repair them by hand, run preflight and ask the gate'
+        " of this step again",
+    ),
+    (
+        errors.UndoForbidden(
+            remedy="10_a",
+            reason="duplicate key",
+            rule="i",
+            table="t",
+            details=["Key (code)=(c1) already exists."],
+            step="002_b",
+            restored=1,
+        ),
+        3,
+        "remedy 10_a cannot be undone while i of t is in force\n  duplicate key\n  Key (code)=(c1) already exists.\n"
+        "  next: roll back 002_b, which made it, and undo then; 1 row given back before stay so",
+    ),
+    (
         errors.PreflightMissing(change="060_x"),
         3,
         "060_x was not audited in this run\n  next: run preflight first; nothing was changed",

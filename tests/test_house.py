@@ -45,7 +45,7 @@ LAYERS = (
     ("run",),
     ("views",),
     ("record", "start", "scaffold", "telling", "notebook", "suite", "headless", "conduct", "news", "reading"),
-    ("workbench", "question", "live", "blocking", "repairing"),
+    ("workbench", "question", "live", "blocking", "repairing", "duplication"),
     ("runbook", "commands"),
     ("cli", "__init__"),
     ("__main__",),

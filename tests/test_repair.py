@@ -12,7 +12,8 @@ import pytest
 import throwaway
 
 from pgrunbook import repair
-from pgrunbook.errors import WindowEnded
+from pgrunbook.errors import RemedyFailed, WindowEnded
+from pgrunbook.pace import Progress
 from pgrunbook.run import Run
 
 Conn = psycopg.Connection[dict[str, Any]]
@@ -46,35 +47,75 @@ def left(conn: Conn) -> int:
 
 def test_a_remedy_is_previewed_applied_and_undone_with_its_events(run: Run, conn: Conn) -> None:
     run.preview_remedy("10_doubled_codes")
+    told: list[Progress] = []
+    run.binding.on_progress = told.append
     assert run.apply_remedy("10_doubled_codes").repairs == 2500
     assert left(conn) == 1
+    rows = [one.rows for one in told]
+    assert rows == sorted(rows)
+    assert (rows[-1], {one.expected for one in told}) == (2500, {1})
+    assert run.preview_undo("10_doubled_codes").restored == 2500
     assert run.undo_remedy("10_doubled_codes").restored == 2500
     assert left(conn) == 2501
     assert events(run) == [
-        ("remedy previewed", 1000),
+        ("remedy previewed", 200),
         ("remedy started", None),
         ("remedy applied", 2500),
+        ("remedy undo previewed", 2500),
         ("remedy undone", 2500),
     ]
+
+
+def test_a_remedy_whose_check_finds_nothing_is_not_run(run: Run, conn: Conn) -> None:
+    conn.execute("UPDATE things SET code = NULL WHERE id > 1")
+    done = run.apply_remedy("10_doubled_codes")
+    assert (done.repairs, done.batches, done.table) == (0, 0, "things")
+    assert events(run) == [("remedy not needed", 0)]
+
+
+def test_a_remedy_whose_check_cannot_be_run_is_refused(run: Run, conn: Conn) -> None:
+    conn.execute("ALTER TABLE things RENAME code TO kode")
+    with pytest.raises(RemedyFailed) as caught:
+        run.apply_remedy("10_doubled_codes")
+    assert str(caught.value) == (
+        "remedy 10_doubled_codes: its check preflight/10_doubled_codes.sql could not be run:"
+        ' column "code" does not exist\n'
+        "  next: mend the check or the privilege; without it nobody knows what to repair"
+    )
+
+
+@pytest.mark.parametrize(
+    ("rule", "column", "step"),
+    [
+        ("things_code", "", "002_build_index"),
+        ("things_code_present", "", "003_require_code"),
+        ("", "code", "003_require_code"),
+        ("things_cod", "", ""),
+        ("", "id", ""),
+    ],
+)
+def test_the_step_that_made_a_rule_is_known(rule: str, column: str, step: str, tmp_path: Path) -> None:
+    assert repair._maker(throwaway.write(tmp_path), rule, column) == step
 
 
 def test_a_remedy_stops_in_time_and_its_work_so_far_stays(
     run: Run, conn: Conn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The time runs out once two batches are done.
+    # The time runs out once most are done.
     monkeypatch.setattr(repair, "seconds_until", lambda _ends: 60 if left(conn) > 501 else 4.9)
     with pytest.raises(WindowEnded) as caught:
         run.apply_remedy("10_doubled_codes")
+    stays = 2501 - left(conn)
+    assert 2000 <= stays < 2500
     assert str(caught.value) == (
         f"remedy 10_doubled_codes stopped: the window ends at {run.budgets.window}\n"
         "  it repairs batch by batch, and there is no time for another one\n"
-        "  2,000 repaired rows stay; what was replaced is in quarantine\n"
+        f"  {stays:,} repaired rows stay; what was replaced is in quarantine\n"
         "  next: apply the step again in the next window; what was applied before it stays"
     )
-    assert left(conn) == 501
-    assert events(run) == [("remedy started", None), ("remedy stopped", 2000)]
+    assert events(run) == [("remedy started", None), ("remedy stopped", stays)]
     # The way back is always open.
-    assert run.undo_remedy("10_doubled_codes").restored == 2000
+    assert run.undo_remedy("10_doubled_codes").restored == stays
 
 
 def test_a_remedy_that_begins_too_late_repairs_nothing(

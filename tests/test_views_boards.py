@@ -17,10 +17,11 @@ from pgrunbook.ledger import Status
 from pgrunbook.preflight import Board, Finding
 from pgrunbook.quarantine import Repair
 from pgrunbook.rehearsal import FileRehearsal, Rehearsal
-from pgrunbook.remedy import Applied, Preview, Undone
+from pgrunbook.remedy import Applied, Preview
 from pgrunbook.session import ServerFacts
 from pgrunbook.step import Outcome
 from pgrunbook.target import Kind, Target
+from pgrunbook.undoing import Refused, Undone
 from pgrunbook.views import boards
 from pgrunbook.views.view import View
 
@@ -162,6 +163,16 @@ def test_a_preview_shows_before_and_after() -> None:
     assert "deleted" in html
 
 
+def test_a_preview_of_several_tables_says_of_each_row_which() -> None:
+    repairs = tuple(
+        Repair(key={"id": 1}, before={"code": "a"}, after={"code": "b"}, table=(name,))
+        for name in ("one", "two")
+    )
+    html = boards.preview(Preview("10_doubled_codes", "one, two", repairs, undo_proved=True)).html or ""
+    assert ">table</th>" in html
+    assert ">two</td>" in html
+
+
 def test_a_preview_says_when_undo_does_not_give_every_row_back() -> None:
     repairs = (Repair(key={"id": 1}, before={"code": "a"}, after={"code": "b"}),)
     view = boards.preview(Preview("10_doubled_codes", "things", repairs, undo_proved=False))
@@ -180,13 +191,30 @@ def test_a_remedy_says_how_many_rows_it_repaired() -> None:
 
 
 def test_an_undo_lists_the_rows_that_it_left_alone() -> None:
-    assert boards.undone(Undone("10_doubled_codes", 2, ())).html is None
-    view = boards.undone(Undone("10_doubled_codes", 1, ({"id": HOSTILE},)))
+    assert boards.undone(Undone("10_doubled_codes", 2)).html is None
+    changed = Refused("things", {"id": HOSTILE}, {"code": None}, {"code": "mine"})
+    gone = Refused("things", {"id": 7}, None, None)
+    view = boards.undone(Undone("10_doubled_codes", 1, (changed, gone), 400))
     assert view.text == (
         "remedy 10_doubled_codes ... undone, 1 row is as it was,"
-        " 1 row left alone because somebody changed them since"
+        " 400 rows left alone because somebody changed them since"
     )
-    clean(view)
+    html = clean(view)
+    for shown in ("code: mine", "not there", "deleted", "400"):
+        assert shown in html
+
+
+def test_a_rehearsed_undo_says_what_would_be_and_what_a_rule_forbids() -> None:
+    assert boards.undo_previewed(Undone("10_doubled_codes", 2)).text == (
+        "remedy 10_doubled_codes ... undo would give back 2 rows"
+    )
+    left = Refused("things", {"id": 1}, {"code": None}, {"code": HOSTILE})
+    view = boards.undo_previewed(Undone("10_doubled_codes", 2, (left,), 1, (f"violates {HOSTILE}",)))
+    assert view.text == (
+        "remedy 10_doubled_codes ... undo would give back 2 rows, 1 row would be left alone because somebody changed"
+        " them since; the rest is FORBIDDEN by a rule that is in force"
+    )
+    assert "forbidden now" in clean(view)
 
 
 # -- steps -------------------------------------------------------------------------------------------

@@ -227,6 +227,21 @@ class Ledger:
         )
         assert cursor.rowcount == 1, f"ledger wrote {cursor.rowcount} rows for {step}"
 
+    def put_back(self, step: str, row: StepRow | None, *, change: str) -> None:
+        """Write the state of a step as it was before: what was begun and taken back has not been."""
+        which = {"change": change, "step": step}
+        if row is None:
+            self.conn.execute("DELETE FROM pgrunbook.step WHERE change = %(change)s AND step = %(step)s", which)
+            return
+        old = {"status": row.status.value, "detail": Jsonb(storable(dict(row.detail)))}
+        names = ("script_sha256", "run_id", "started_at", "finished_at", "seconds")
+        self.conn.execute(
+            "UPDATE pgrunbook.step SET status = %(status)s, script_sha256 = %(script_sha256)s, run_id = %(run_id)s,"
+            " started_at = %(started_at)s, finished_at = %(finished_at)s, seconds = %(seconds)s, detail = %(detail)s"
+            " WHERE change = %(change)s AND step = %(step)s",
+            {**which, **old, **{name: getattr(row, name) for name in names}},
+        )
+
     def steps(self, change: str) -> dict[str, StepRow]:
         """Return the state of each step of a change that the ledger knows, by step name."""
         if not self.exists:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, LiteralString
 
 from psycopg.types.string import TextLoader
 
 from pgrunbook.session import Connection
 
-__all__ = ["Repair", "Table", "again", "keep", "kept", "last", "mark_undone", "parse", "read", "rounds"]
+__all__ = [
+    "Repair", "Table", "again", "count", "keep", "kept", "last", "mark_undone", "parse", "read",
+    "repaired_since", "rounds",
+]  # fmt: skip
 
 Table = tuple[str, ...]
 """The parts of a table's name."""
@@ -73,7 +77,15 @@ def parse(text: str | None) -> Any:
     >>> parse('{"a": 1.10, "b": 2}')
     {'a': '1.10', 'b': 2}
     """
-    return None if text is None else json.loads(text, parse_float=str, parse_int=_integer)
+    if text is None:
+        return None
+    # Rows are held meanwhile, and most have no such number.
+    if not _ROUNDED.search(text):
+        return json.loads(text)
+    return json.loads(text, parse_float=str, parse_int=_integer)
+
+
+_ROUNDED = re.compile(r"[0-9]\.[0-9]|[0-9]{16}")
 
 
 def _integer(text: str) -> int | str:
@@ -100,15 +112,19 @@ def last(conn: Connection) -> int:
 def again(conn: Connection, repairs: Sequence[Repair], *, change: str, remedy: str, since: int) -> bool:
     """Return whether one of these rows is in quarantine already with a number above `since`."""
     names, keys, _befores, _afters = _columns(repairs)
-    # LIMIT makes it look each key up in the index, whatever is known of the table's size.
     found = conn.execute(
-        "SELECT 1 AS found FROM unnest(%s::text[], %s::text[]::jsonb[]) AS one (table_name, key)"
-        " CROSS JOIN LATERAL (SELECT FROM pgrunbook.quarantine AS q WHERE q.key = one.key AND q.undone_at IS NULL"
-        " AND q.table_name = one.table_name AND q.change = %s AND q.remedy = %s AND q.id > %s LIMIT 1) AS there"
-        " LIMIT 1",
+        f"SELECT 1 AS found FROM unnest(%s::text[], %s::text[]::jsonb[]) AS one (table_name, key)"
+        f" CROSS JOIN LATERAL ({_SAME_KEY}) AS q"
+        " WHERE q.table_name = one.table_name AND q.change = %s AND q.remedy = %s AND q.id > %s LIMIT 1",
         (names, keys, change, remedy, since),
     ).fetchone()
     return found is not None
+
+
+# OFFSET lets no other condition in, so that it is the key that is looked up, whatever is known of the table.
+_SAME_KEY: LiteralString = (
+    "SELECT * FROM pgrunbook.quarantine AS q WHERE q.key = one.key AND q.undone_at IS NULL OFFSET 0"
+)
 
 
 def kept(
@@ -144,6 +160,27 @@ def kept(
         below = page[-1]["id"]
     holds = "quarantine holds rows of {}, and it changes {}"
     return {row["id"]: _repair(row, _table(row, tables, holds)) for row in found}
+
+
+def count(conn: Connection, *, change: str, remedy: str) -> int:
+    """Return how many rows a remedy replaced and nobody gave back yet."""
+    row = conn.execute(
+        "SELECT count(*) AS rows FROM pgrunbook.quarantine"
+        " WHERE change = %s AND remedy = %s AND undone_at IS NULL",
+        (change, remedy),
+    ).fetchone()
+    return row["rows"] if row else 0
+
+
+def repaired_since(conn: Connection, numbers: Sequence[int], *, change: str, remedy: str) -> set[int]:
+    """Return those of these numbers whose row was repaired once more since, and that not given back."""
+    found = conn.execute(
+        f"SELECT DISTINCT one.id FROM pgrunbook.quarantine AS one CROSS JOIN LATERAL ({_SAME_KEY}) AS q"
+        " WHERE q.table_name = one.table_name AND q.change = %s AND q.remedy = %s AND q.id > one.id"
+        " AND one.id = ANY(%s)",
+        (change, remedy, list(numbers)),
+    ).fetchall()
+    return {row["id"] for row in found}
 
 
 def rounds(repairs: Mapping[int, Repair]) -> Iterator[dict[int, Repair]]:

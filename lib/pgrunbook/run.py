@@ -3,26 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pgrunbook import (
-    events,
-    explain,
-    preflight,
-    rehearsal,
-    remedy,
-    repair,
-    rollback,
-    session,
-    signalling,
-    standing,
-)
-from pgrunbook.apply import apply_step
+from pgrunbook import events, explain, preflight, prospect, repair, rollback, signalling, standing, violation
 from pgrunbook.audits import Audits
 from pgrunbook.binding import Binding, library_version
 from pgrunbook.change import Change, Step
@@ -34,10 +20,12 @@ from pgrunbook.ledger import Chain, Ledger, Status
 from pgrunbook.patience import Blocker
 from pgrunbook.preflight import Board, Finding
 from pgrunbook.rehearsal import Rehearsal
+from pgrunbook.remedy import Applied, Preview
 from pgrunbook.server import Server
 from pgrunbook.session import Connection, ServerFacts
 from pgrunbook.step import Budgets, Cancelled, Outcome
 from pgrunbook.target import Target
+from pgrunbook.undoing import Undone
 
 __all__ = ["ROLLBACK", "Run"]
 
@@ -142,39 +130,38 @@ class Run:
         """Return the board: what stands in the way of this change now."""
         return self.audits.take()
 
-    def preview_remedy(self, name: str) -> remedy.Preview:
+    def preview_remedy(self, name: str) -> Preview:
         """Return what a remedy would do, tried in a transaction that is rolled back."""
         return repair.preview(self.binding, self.change.remedy(name))
 
-    def apply_remedy(self, name: str) -> remedy.Applied:
+    def apply_remedy(self, name: str) -> Applied:
         """Run a remedy whose gate is open; what it replaces goes to quarantine. Raises WindowEnded."""
         script = self.change.remedy(name)
         self._may_go_on(name, script.sha256)
         with self._stopping(name):
-            return repair.apply(self.binding, script)
+            return repair.apply(self.binding, self.change, script)
 
-    def undo_remedy(self, name: str) -> remedy.Undone:
+    def undo_remedy(self, name: str) -> Undone:
         """Give back what a remedy with an open gate replaced; rows that others changed since are left alone."""
         script = self.change.remedy(name)
         self._may_go_on(name, script.sha256)
         with self._stopping(name):
-            return repair.undo(self.binding, script)
+            return repair.undo(self.binding, self.change, script)
+
+    def preview_undo(self, name: str) -> Undone:
+        """Return what undo would give back, leave alone and be forbidden, tried and taken back."""
+        script = self.change.remedy(name)
+        self.binding.resume()
+        with self._stopping(name):
+            return repair.preview_undo(self.binding, script)
 
     def remaining(self) -> tuple[Step, ...]:
         """Return the steps whose promise does not hold yet; reads only."""
-        found = ((step, preflight.run_check(self.control, step.verify)) for step in self.change.steps)
-        return tuple(step for step, finding in found if finding.problem or finding.total)
+        return prospect.remaining(self.binding, self.change)
 
     def rehearse(self, server: Server) -> Rehearsal:
-        """Return what every file does to a clone of the target's schema on the embedded server.
-
-        The clone holds what is in place already: only the remaining steps are run on it.
-        """
-        remaining = dataclasses.replace(self.change, steps=self.remaining())
-        path = session.rows(self.control, "search_path")[0]["path"]
-        name = f"rehearsal_{self.change.name[:30]}_{secrets.token_hex(3)}"
-        self.rehearsal = rehearsal.rehearse(remaining, self.target, server, name=name, search_path=path)
-        self.binding.note("rehearsed", events.rehearsed(self.rehearsal))
+        """Return what every file of the remaining steps does to a clone of the target's schema."""
+        self.rehearsal = prospect.rehearse(self.binding, self.change, server)
         return self.rehearsal
 
     def require_ready(self, name: str) -> None:
@@ -211,14 +198,14 @@ class Run:
     def apply(self, name: str) -> Outcome:
         """Apply one step, or say that it is done; the ledger, the catalog and the server decide together.
 
-        Raises GateClosed, StepOutOfOrder, ScriptChanged, OtherCluster, PreflightFailed, StepFailed,
+        Raises GateClosed, StepOutOfOrder, ScriptChanged, OtherCluster, PreflightFailed, RowsInTheWay, StepFailed,
         StepCancelled, LockNotTaken, WindowTooShort, WindowEnded; each leaves the step as it was.
         """
         chosen = self.change.step(name)
         self.audits.require(chosen.name, asked_now=self._is_to_run(chosen))
         self._may_go_on(chosen.name, chosen.migrate.sha256)
         with self._stopping(chosen.name):
-            outcome = apply_step(self.binding, self.change, chosen)
+            outcome = violation.apply(self.binding, self.change, chosen, audits=self.audits, gates=self.gates)
         self.outcomes.append(outcome)
         return outcome
 

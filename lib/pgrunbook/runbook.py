@@ -110,6 +110,11 @@ class Runbook:
         """Return what a remedy would do, row by row, tried and taken back."""
         return self._shown(f"Remedy {remedy}, preview", boards.preview(self.run.preview_remedy(remedy)))
 
+    async def preview_undo(self, remedy: str) -> View:
+        """Return what undo of a remedy would give back, leave alone and be forbidden; tried and taken back."""
+        found = await self._live(f"undo of remedy {remedy}, tried", lambda: self.run.preview_undo(remedy))
+        return self._shown(f"Remedy {remedy}, undo previewed", boards.undo_previewed(found))
+
     def sql(self, step: str) -> View:
         """Return the text of a step as it will be sent to the server."""
         return boards.script(self.run.change.step(step).migrate)

@@ -91,9 +91,13 @@ def remedy_line(name: str, rows: int, *, previewed: bool = False, undone: bool =
     'remedy 10_duplicate_codes ... would repair 5 rows'
     >>> remedy_line("10_duplicate_codes", 1, undone=True)
     'remedy 10_duplicate_codes ... undone, 1 row is as it was'
+    >>> remedy_line("10_duplicate_codes", 3, previewed=True, undone=True)
+    'remedy 10_duplicate_codes ... undo would give back 3 rows'
     """
     how_many = counted(rows, "row")
-    if previewed:
+    if previewed and undone:
+        verdict = f"undo would give back {how_many}"
+    elif previewed:
         verdict = f"would repair {how_many}" if rows else "nothing to repair"
     elif undone:
         verdict = f"undone, {how_many} {'is as it was' if rows == 1 else 'are as they were'}"
