@@ -10,6 +10,7 @@ import psycopg
 import pytest
 import throwaway
 
+from pgrunbook.derived import rules
 from pgrunbook.session import Connection
 
 SHOP = """\
@@ -340,3 +341,26 @@ def test_what_is_go_succeeds_on_the_server(name: str, look: Connection) -> None:
 
 def test_there_are_enough_of_both() -> None:
     assert min(len(BAD), len(GOOD)) >= 20
+
+
+def test_a_statement_that_cannot_be_read_is_not_proved_and_the_others_are(
+    look: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_given: Any, **_options: Any) -> Any:
+        raise psycopg.errors.InsufficientPrivilege("not yours\nDETAIL: none")
+
+    look.execute(TWICE)
+    texts = [
+        "ALTER TABLE messages ADD CHECK (id < 9)",
+        "CREATE UNIQUE INDEX u ON messages (channel_id, sequence)",
+    ]
+    monkeypatch.setattr(rules, "violations", refuse)
+    found = deriving.answers(look, *texts)
+    assert found["001 checks of migrate/001_made_up.sql line 1"].unproved == "could not be asked: not yours"
+    assert list(deriving.stopping(look, *texts)) == ["002 duplicates of messages (channel_id, sequence)"]
+
+
+def test_a_step_of_nothing_that_is_known_asks_nothing(look: Connection) -> None:
+    texts = ["COMMENT ON TABLE messages IS 'x'", "GRANT SELECT ON messages TO PUBLIC", "ANALYZE messages",
+             "ALTER TABLE missing ADD CHECK (id > 0)", "ALTER VIEW v RENAME TO w", "SET work_mem = 64"]  # fmt: skip
+    assert deriving.derived(look, *texts) == []

@@ -105,11 +105,11 @@ def test_a_rehearsal_says_the_same_words_each_time(server: embedded.Server) -> N
     assert said[0] == said[1]
     assert [text for text, _ in said[0]] == [
         "700_throwaway bound to the rehearsal database, a primary (rehearsal)",
-        "700_throwaway: NO-GO, 1 of 10 checks found rows",
+        "700_throwaway: NO-GO, 1 of 13 checks found rows",
         "remedy 10_doubled_codes ... would repair 2 rows of things in its first batch; undo gives every row back",
         "gate 10_doubled_codes ... open, approved by the rehearsal",
         "remedy 10_doubled_codes ... 2 rows repaired, what was replaced is in quarantine",
-        "700_throwaway: GO, 10 checks found nothing",
+        "700_throwaway: GO, 13 checks found nothing",
         "700_throwaway rehearsed on a clone: 6 files, every lock as declared; the way back restores the catalog",
         "1 query timed before the change",
         "migrate/001_add_note.sql",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 
 import psycopg
@@ -63,6 +64,7 @@ def _derived(
 ) -> Iterator[Finding]:
     """Yield what the derived checks find, of one step alone where one is named."""
     by_number = {step.number: step for step in steps}
+    in_place = functools.cache(lambda step: _in_place(conn, by_number[step]))
     for one in checks.derive(conn, steps, by_hand=by_hand):
         step = by_number[one.step]
         if only not in ("", step.name):
@@ -75,7 +77,7 @@ def _derived(
             one.label, one.header.title, one.severity, effect, one.header.remedy, found.columns, found.rows,
             found.total, answer.problem, step.name, answer.unproved, answer.cost,
         )  # fmt: skip
-        if (finding.stops or finding.warns) and _in_place(conn, step):
+        if (finding.stops or finding.warns) and in_place(one.step):
             # A step that is in place although no ledger knows it runs no more.
             finding = dataclasses.replace(finding, rows=(), total=0, problem="", unproved="")
         yield finding

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import postgast
 import psycopg
 
 from pgrunbook import counting
@@ -98,6 +99,8 @@ def ask(conn: Connection, check: Check, *, timeout_ms: int | None = None) -> Ans
             return Answer(found, cost)
     except psycopg.errors.QueryCanceled:
         return Answer(cost=cost, unproved=f"no answer within {timeout_ms / 1000:g} s")
+    except postgast.PgQueryError as error:
+        return Answer(unproved=f"could not be asked: {error}")
     except psycopg.Error as error:
         return _failed(check, error, cost)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import postgast
 import psycopg
+from google.protobuf.message import DecodeError
 from postgast import pg_query_pb2 as grammar
 
 from pgrunbook.change import Script, Step
@@ -61,7 +62,7 @@ def derive(conn: Connection, steps: Sequence[Step], *, by_hand: Sequence[Script]
         try:
             with one.site.reading(conn):
                 found = list(_checks(conn, one, course, following))
-        except psycopg.Error as error:
+        except (psycopg.Error, postgast.PgQueryError, DecodeError) as error:
             reason = next(iter(str(error).splitlines()), type(error).__name__)
             found = [_unread(one.site, reason)]
         course.note(one.tree, one.site.where)
