@@ -7,14 +7,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from unittest import mock
 
 import throwaway
 
-from pgrunbook import batch, remedy, session, strategies, target, undoing
+from pgrunbook import remedy, session, strategies, target, undoing
+from pgrunbook.batch import Rules
 from pgrunbook.change import Script
 from pgrunbook.ledger import Ledger
-from pgrunbook.pace import Pace
 from pgrunbook.remedy import Applied
 from pgrunbook.session import Connection
 from pgrunbook.strategies import Draft, Strategy
@@ -55,8 +54,9 @@ class Bench:
     def preview(self, draft: Draft) -> remedy.Preview:
         return remedy.preview(self.work, self.look, self.script(draft))
 
-    def apply(self, draft: Draft, **options: Any) -> Applied:
-        return remedy.apply(self.work, self.script(draft), run_id="r", change=throwaway.NAME, **options)
+    def apply(self, draft: Draft, rules: Rules | None = None) -> Applied:
+        rules = rules or Rules(start=7)
+        return remedy.apply(self.work, self.script(draft), run_id="r", change=throwaway.NAME, rules=rules)
 
     def undo(self, draft: Draft) -> Undone:
         return undoing.undo(self.work, self.script(draft), change=throwaway.NAME)
@@ -133,5 +133,4 @@ def bench(database: str, folder: Path) -> Iterator[Bench]:
         ledger.install()
         facts = session.bind(look, bound)
         ledger.open_run(run_id="r", change=throwaway.NAME, operator="tester", version="0", facts=facts)
-        with mock.patch.object(batch, "Pace", lambda budget_ms, fixed: Pace(budget_ms, size=7, fixed=fixed)):
-            yield Bench(work, look, folder)
+        yield Bench(work, look, folder)

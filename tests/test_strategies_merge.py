@@ -100,7 +100,7 @@ def test_a_row_that_is_added_below_a_duplicate_meanwhile_is_not_lost(
     before = hands.hash("messages")
     elsewhere.begin_and_hold("INSERT INTO likes VALUES (1, 3)")
     with mock.patch.object(batch, "LOCK_TIMEOUT_MS", 20_000), ThreadPoolExecutor(1) as pool:
-        applied = pool.submit(hands.apply, draft, rules=Rules(stall_ms=60_000))
+        applied = pool.submit(hands.apply, draft, Rules(stall_ms=60_000, start=7))
         hands.waits_for(elsewhere, applied, eventually)
         elsewhere.release()
         with pytest.raises(RemedyFailed, match="it changed 8 rows of likes, messages and returned 7"):
