@@ -142,6 +142,6 @@ def listed(terms: Iterable[str]) -> str:
     r"""Return the columns of a SELECT, one a line.
 
     >>> listed(["a", "b"])
-    '        a,\\n        b'
+    '        a,\n        b'
     """
     return ",\n".join(f"        {term}" for term in terms)
