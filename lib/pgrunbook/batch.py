@@ -114,6 +114,8 @@ def begin(conn: Connection, rules: Rules, size: int) -> None:
         f"SET LOCAL statement_timeout = {TIMEOUT_MS}; SET LOCAL lock_timeout = {lock_ms};"
         f" SET LOCAL idle_in_transaction_session_timeout = {max(FROZEN_MS, 2 * rules.stall_ms)};"
         f" SET LOCAL {SETTING} = {size};"
+        # Compiling a batch takes longer than the batch, and its rows are locked meanwhile.
+        " SET LOCAL jit = off;"
         # Nobody waits for our disk or our standbys: after a crash repair and quarantine are both there or both not,
         # and what the run writes about the whole makes all of it durable.
         " SET LOCAL synchronous_commit = off"

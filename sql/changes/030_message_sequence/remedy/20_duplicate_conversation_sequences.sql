@@ -50,13 +50,17 @@ WITH cleaned AS MATERIALIZED (
 ), placed AS (
     -- From the index alone: how many messages have each number, and which place the first of them has.
     SELECT
-        m.conversation_id,
+        chosen.conversation_id,
         m.sequence,
-        count(*) AS members,
-        sum(count(*)) OVER (PARTITION BY m.conversation_id ORDER BY m.sequence)::bigint - count(*) + 1 AS place
-    FROM messages AS m
-    JOIN chosen ON chosen.conversation_id = m.conversation_id
-    GROUP BY m.conversation_id, m.sequence
+        m.members,
+        sum(m.members) OVER (PARTITION BY chosen.conversation_id ORDER BY m.sequence)::bigint - m.members + 1 AS place
+    FROM chosen
+    CROSS JOIN LATERAL (
+        SELECT sequence, count(*) AS members
+        FROM messages
+        WHERE conversation_id = chosen.conversation_id
+        GROUP BY sequence
+    ) AS m
 ), targets AS (
     SELECT *, place + max(sequence - place) OVER (PARTITION BY conversation_id ORDER BY sequence) AS target
     FROM placed
@@ -66,21 +70,26 @@ WITH cleaned AS MATERIALIZED (
     WHERE members > 1 OR target <> sequence
     ORDER BY conversation_id, sequence DESC
     LIMIT (SELECT rows FROM size)
-), batch AS MATERIALIZED (
-    SELECT m.id, m.conversation_id, m.sequence, last.target + row_number() OVER same - 1 AS number
-    FROM last
-    JOIN messages AS m ON m.conversation_id = last.conversation_id AND m.sequence = last.sequence
-    WINDOW same AS (PARTITION BY m.conversation_id, m.sequence ORDER BY m.created_at, m.id)
 ), moving AS MATERIALIZED (
-    SELECT * FROM batch WHERE number <> sequence
+    SELECT m.id, last.conversation_id, last.sequence, last.target + m.later AS number
+    FROM last
+    CROSS JOIN LATERAL (
+        SELECT id, row_number() OVER (ORDER BY created_at, id) - 1 AS later
+        FROM messages
+        WHERE conversation_id = last.conversation_id AND sequence = last.sequence
+    ) AS m
+    WHERE last.target + m.later <> last.sequence
 ), waiting AS MATERIALIZED (
     -- Locked first, so that what is moved is what is there, and not what was there when the statement began.
-    SELECT c.user_id, c.conversation_id, c.last_read_sequence
-    FROM read_cursors AS c
-    JOIN (SELECT conversation_id, min(sequence) AS lowest FROM moving GROUP BY conversation_id) AS part
-        ON part.conversation_id = c.conversation_id AND c.last_read_sequence >= part.lowest
-    ORDER BY c.conversation_id, c.user_id
-    FOR NO KEY UPDATE OF c
+    SELECT c.user_id, part.conversation_id, c.last_read_sequence
+    FROM (SELECT conversation_id, min(sequence) AS lowest FROM moving GROUP BY conversation_id) AS part
+    CROSS JOIN LATERAL (
+        SELECT user_id, last_read_sequence
+        FROM read_cursors
+        WHERE conversation_id = part.conversation_id AND last_read_sequence >= part.lowest
+        ORDER BY user_id
+        FOR NO KEY UPDATE
+    ) AS c
 ), following AS (
     -- A cursor goes with the last message at or below it; one in a gap above that message may stay.
     SELECT
@@ -93,18 +102,28 @@ WITH cleaned AS MATERIALIZED (
         UNION ALL
         SELECT conversation_id, user_id, last_read_sequence, NULL FROM waiting
     ) AS line
+), messages_to_move AS MATERIALIZED (
+    -- As arrays, which the planner takes for short: it looks their rows up, and never reads a table for them.
+    SELECT array_agg(id) AS ids, array_agg(conversation_id) AS homes, array_agg(sequence) AS olds, array_agg(number) AS news
+    FROM moving
+), cursors_to_move AS MATERIALIZED (
+    SELECT array_agg(user_id) AS users, array_agg(conversation_id) AS homes, array_agg(at) AS olds, array_agg(number) AS news
+    FROM following
+    WHERE number > at AND user_id IS NOT NULL
 ), moved AS (
     UPDATE messages AS m
-    SET sequence = moving.number
-    FROM moving
-    WHERE m.id = moving.id AND m.sequence = moving.sequence AND m.conversation_id = moving.conversation_id
-    RETURNING m.id, moving.sequence AS old, m.sequence AS new
+    SET sequence = move.new
+    FROM messages_to_move AS list
+    CROSS JOIN LATERAL unnest(list.ids, list.homes, list.olds, list.news) AS move (id, home, old, new)
+    WHERE m.id = move.id AND m.sequence = move.old AND m.conversation_id = move.home
+    RETURNING m.id, move.old, m.sequence AS new
 ), followed AS (
     UPDATE read_cursors AS c
-    SET last_read_sequence = following.number
-    FROM following
-    WHERE c.user_id = following.user_id AND c.conversation_id = following.conversation_id AND following.number > following.at
-    RETURNING c.user_id, c.conversation_id, following.at AS old, c.last_read_sequence AS new
+    SET last_read_sequence = move.new
+    FROM cursors_to_move AS list
+    CROSS JOIN LATERAL unnest(list.users, list.homes, list.olds, list.news) AS move (user_id, home, old, new)
+    WHERE c.user_id = move.user_id AND c.conversation_id = move.home
+    RETURNING c.user_id, c.conversation_id, move.old, c.last_read_sequence AS new
 )
 SELECT
     'messages' AS table_name,
