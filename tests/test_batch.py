@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 import throwaway
+from psycopg.pq import TransactionStatus
 
 from pgrunbook import batch, session
 from pgrunbook.batch import Batches, Rules, begin, is_sized
@@ -160,6 +161,24 @@ def test_a_row_that_somebody_holds_is_waited_for(
 
     Batches(work, look, script(tmp_path), rules).one(attempt)
     assert tries == [1, 1]
+
+
+def test_a_rollback_that_was_cancelled_itself_is_done_again(
+    work: Connection, look: Connection, tmp_path: Path
+) -> None:
+    tries = []
+
+    def attempt(size: int, _hold: RowHold) -> None:
+        tries.append(size)
+        work.execute("BEGIN")
+        if len(tries) == 1:
+            # As if the ROLLBACK of the transaction had met the request to cancel.
+            work.execute("UPDATE things SET code = code; SELECT pg_sleep(30)")
+        work.execute("COMMIT")
+
+    Batches(work, look, script(tmp_path), Rules(stall_ms=100, share=1.0)).one(attempt)
+    assert tries == [200, 50]
+    assert work.info.transaction_status is TransactionStatus.IDLE
 
 
 def test_who_asks_to_stop_is_heard_before_our_own_limit(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from pgrunbook.change import Script
 from pgrunbook.errors import RemedyFailed
@@ -69,7 +71,7 @@ class Batches:
             began = time.perf_counter()
             hold = RowHold(self.work, self.look, self.pace.limit_ms)
             try:
-                with hold:
+                with _left_idle(self.work), hold:
                     done = attempt(self.pace.size, hold)
             except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
                 waited += 1
@@ -105,6 +107,17 @@ class Batches:
             next_step=f"{sized}let it find its rows by an index, or give it more in its header, as in"
             f" `-- stall_budget: {10 * self.rules.stall_ms} ms`; what was done before stays, call it again to go on",
         )
+
+
+@contextlib.contextmanager
+def _left_idle(conn: Connection) -> Iterator[None]:
+    """End the transaction of a batch even where its own ROLLBACK or COMMIT was what was cancelled."""
+    try:
+        yield
+    finally:
+        if not conn.closed and conn.info.transaction_status is not TransactionStatus.IDLE:
+            with contextlib.suppress(psycopg.OperationalError):
+                conn.execute("ROLLBACK")
 
 
 def begin(conn: Connection, rules: Rules, size: int) -> None:

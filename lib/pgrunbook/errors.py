@@ -212,7 +212,7 @@ class RowsInTheWay(PreflightFailed):
         failed: Sequence[tuple[str, str, int]],
         remedies: Sequence[str],
     ) -> None:
-        """Name the step, the server's reason, the rows that a new audit finds, one a line, and the remedies for them."""
+        """Name the step, the server's reason, the rows that a new audit finds (one a line) and their remedies."""
         self.change, self.step, self.failed, self.rows = change, step, tuple(failed), tuple(details)
         self.reason, self.left = reason, left
         offered = "".join(f'runbook.remedy("{name}") or ' for name in remedies)
