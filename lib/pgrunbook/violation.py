@@ -10,6 +10,7 @@ from pgrunbook.binding import Binding
 from pgrunbook.change import Change, Step
 from pgrunbook.errors import RowsInTheWay, StepFailed
 from pgrunbook.gate import Gates
+from pgrunbook.ledger import Status
 from pgrunbook.step import Outcome
 
 __all__ = ["apply"]
@@ -28,7 +29,9 @@ def apply(binding: Binding, change: Change, step: Step, *, audits: Audits, gates
         if not isinstance(failed.__cause__, psycopg.errors.IntegrityError):
             raise
         gates.withdraw(step.name)
-        binding.writer.put_back(step.name, before, change=change.name)
+        if before is None or before.status is not Status.RUNNING:
+            # What an earlier run left unfinished has failed now.
+            binding.writer.put_back(step.name, before, change=change.name)
         board = audits.take()
         stopping = board.stopping(step.name)
         raised = RowsInTheWay(
