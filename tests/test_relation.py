@@ -63,6 +63,17 @@ def test_unique_indexes_are_told_as_expressions(look: Connection) -> None:
     )
 
 
+def test_an_index_serves_when_it_is_whole_and_begins_with_the_columns(look: Connection) -> None:
+    things = relation.find(look, "things")
+    assert relation.serving(look, things, ["id"])
+    assert not relation.serving(look, things, ["code", "id"])
+    look.execute("CREATE INDEX ON things (code, id) WHERE id > 0; CREATE INDEX ON things (id, code)")
+    assert not relation.serving(look, things, ["code", "id"])
+    assert not relation.serving(look, things, [None, "id"])
+    look.execute("CREATE INDEX ON things (code, id, (id + 1))")
+    assert relation.serving(look, things, ["code", "id"])
+
+
 def test_what_is_no_table_is_refused(look: Connection) -> None:
     look.execute("CREATE VIEW seen AS SELECT 1 AS one")
     for name, found in (("gone", "there is no table gone"), ("seen", "seen is a view")):

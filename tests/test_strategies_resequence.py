@@ -43,10 +43,14 @@ def test_numbers_are_what_they_should_be(hands: Bench) -> None:
         assert numbers(hands, given, Strategy.RESEQUENCE) == dense
 
 
+@pytest.mark.parametrize("indexed", [False, True])
 @pytest.mark.parametrize("batch", [1, 2, 50])
-def test_after_every_batch_the_order_is_what_it_was(batch: int, hands: Bench) -> None:
+def test_after_every_batch_the_order_is_what_it_was(batch: int, indexed: bool, hands: Bench) -> None:
     hands.look.execute(f"SET pgrunbook.batch = {batch}".encode())
     for strategy in (Strategy.RESEQUENCE_GAPS, Strategy.RESEQUENCE):
+        if indexed:
+            hands.look.execute("CREATE INDEX ON messages (channel, sequence)")
+        assert ("OFFSET 0" in hands.propose(KEY, strategy).statement) == indexed
         order = hands.order()
         statement = hands.propose(KEY, strategy, order=["at"]).statement.encode()
         batches = 0
@@ -55,6 +59,7 @@ def test_after_every_batch_the_order_is_what_it_was(batch: int, hands: Bench) ->
             assert strategy is Strategy.RESEQUENCE or len(rows) <= batch
             assert hands.order() == order
         assert batches > 2 or batch == 50
+        hands.builds(KEY)
         assert hands.order("channel, sequence") == order
         hands.look.execute(f"TRUNCATE messages; DROP TABLE messages; {MESSAGES}".encode())
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pgrunbook import session
 from pgrunbook.errors import BadKey
 from pgrunbook.session import Connection
 
-__all__ = ["Column", "Reference", "Relation", "Unique", "find", "references_to", "uniques"]
+__all__ = ["Column", "Reference", "Relation", "Unique", "find", "references_to", "serving", "uniques"]
 
 _KINDS = {
     "v": "a view",
@@ -114,3 +114,8 @@ def uniques(conn: Connection, relation: Relation) -> tuple[Unique, ...]:
     return tuple(
         Unique(**{**row, "columns": tuple(row["columns"]), "parts": tuple(row["parts"])}) for row in found
     )
+
+
+def serving(conn: Connection, relation: Relation, columns: Sequence[str | None]) -> bool:
+    """Return whether an index leads to the groups of these columns, the last of them in order."""
+    return bool(session.rows(conn, "serving_indexes", {"oid": relation.oid, "columns": list(columns)}))

@@ -170,7 +170,11 @@ def _written(conn: Connection, case: Case, strategy: Strategy) -> Draft:
         return merging.draft(conn, case)
     warnings = (*_triggers(case.table), *_other_keys(conn, case))
     if strategy.renumbers:
-        return resequence.draft(case, gaps=strategy is Strategy.RESEQUENCE_GAPS, warnings=warnings)
+        in_order = case.key.columns[-1] == case.column
+        served = in_order and relation.serving(conn, case.table, case.key.columns)
+        return resequence.draft(
+            case, gaps=strategy is Strategy.RESEQUENCE_GAPS, served=served, warnings=warnings
+        )
     if strategy is Strategy.SET_NULL:
         return moving.draft_null(case, warnings=warnings)
     write = moving.draft_number if case.target.type in NUMBERS else moving.draft_text
