@@ -15,16 +15,21 @@ WITH batch AS MATERIALIZED (
       )
     ORDER BY m.id
     LIMIT (SELECT coalesce(nullif(current_setting('pgrunbook.batch', true), '')::int, 1000))
+), chosen AS MATERIALIZED (
+    -- As an array, which the planner takes for short: it looks the rows up, and never reads the table for them.
+    SELECT array_agg(id) AS ids FROM batch
 ), released AS (
     UPDATE messages AS r
     SET parent_id = NULL
-    FROM batch
-    WHERE r.parent_id = batch.id AND num_nonnulls(r.channel_id, r.conversation_id) > 0
-    RETURNING r.id, batch.id AS old
+    FROM chosen
+    CROSS JOIN LATERAL unnest(chosen.ids) AS orphan (id)
+    WHERE r.parent_id = orphan.id AND num_nonnulls(r.channel_id, r.conversation_id) > 0
+    RETURNING r.id, orphan.id AS old
 ), gone AS (
     DELETE FROM messages AS m
-    USING batch
-    WHERE m.id = batch.id AND m.channel_id IS NULL AND m.conversation_id IS NULL
+    USING chosen
+    CROSS JOIN LATERAL unnest(chosen.ids) AS orphan (id)
+    WHERE m.id = orphan.id AND m.channel_id IS NULL AND m.conversation_id IS NULL
     RETURNING m.*
 )
 SELECT
