@@ -18,7 +18,7 @@
 #
 # Two senders who read the same highest number send two messages with one number: their order is left to chance, and unread counts are wrong. From now on the database numbers messages, the numbers that are there are repaired, and unique indexes keep them so. Everybody goes on sending all the while.
 #
-# **Locks and time.** One step takes SHARE ROW EXCLUSIVE on `messages` and one ACCESS EXCLUSIVE, for 1 to 2 ms each, and never wait in the lock queue. The rest lets reads and writes go on. The repair takes about four minutes per million messages that have to move, in small batches.
+# **Locks and time.** One step takes SHARE ROW EXCLUSIVE on `messages` and one ACCESS EXCLUSIVE, for 1 to 2 ms each, and never wait in the lock queue. The rest lets reads and writes go on. The repair of a million messages that all have to move takes ten minutes and more, in small batches, half of the time at rest.
 #
 # **Before the window.** Nothing: senders of the old kind are numbered, too. The change's README lists what was corrected in the specification and why.
 
