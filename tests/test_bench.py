@@ -14,6 +14,7 @@ import observing
 import overhead
 import psycopg
 import pytest
+import remedy
 import stall
 from clients import LIGHT, Latencies, Transaction
 from tools import Command, Tool, tools
@@ -145,3 +146,28 @@ def test_a_fallback_that_nobody_counted_fails_the_bench() -> None:
     assert right.wrong == []
     for name, value in [("saved", 9), ("distinct", 9), ("counted", 1), ("highest", 9), ("held", False)]:
         assert len(dataclasses.replace(right, **{name: value}).wrong) >= 1
+
+
+def test_a_repair_beside_senders_loses_nothing_and_its_audit_and_the_ways_to_send_are_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "figures.json"
+    assert remedy.main(["--quick", "--json", str(file)]) == 0
+    said = capsys.readouterr().out
+    assert "0 things wrong" in said
+    assert "at most 1.1" in said
+    figures = json.loads(file.read_text())
+    ways = {one["way"]: one for one in figures["senders"]}
+    assert ways["guard"]["lost"] == ways["unique, retry"]["lost"] == 0
+    assert ways["the specification's plan"]["lost"] > 0
+    assert figures["audit"]["memory_mb"] > 0
+    assert [part["rows"] > 0 for part in figures["repair"]["parts"]] == [False, False, True, True, True, True]
+    assert figures["repair"]["sent"] > 0
+
+
+def test_a_repair_that_reorders_messages_fails(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(remedy.FACTS, "order", "SELECT clock_timestamp()")
+    assert remedy.main(["--quick", "--only", "repair"]) == 1
+    assert "FAILED: repaired: order differ" in capsys.readouterr().out

@@ -221,6 +221,11 @@ TITLE = "-- T\n-- lock: none\n\n"
             "steps 001_add_column and 001_other have the same number\n  next: give each step its own number",
         ),
         (
+            {"preflight/20_null_codes.sql": CHECK.replace("\n\n", "\n-- before: 009\n\n")},
+            "preflight/20_null_codes.sql must be clean before 009, and there is no such step\n"
+            "  next: name one of: 001, 001a",
+        ),
+        (
             {M1: STEP.replace("-- lock", "-- requires: 010_class_code\n-- lock")},
             "the change requires itself\n  next: take its own name out of the `requires` line",
         ),
@@ -350,8 +355,8 @@ WRITING_WITH = "-- T\n\nWITH x AS (DELETE FROM t RETURNING 1)\nSELECT 1 FROM x;"
             "remedy/10_duplicate_codes.sql",
             "-- T\n\nINSERT INTO t VALUES (1) RETURNING 1 AS key, 2 AS before, 3 AS after;",
             3,
-            "a remedy is one UPDATE or DELETE, this is INSERT",
-            "repair rows of one table; WITH may come before it",
+            "a remedy is one UPDATE or DELETE, or one SELECT over WITH queries that are, this is INSERT",
+            "repair rows of one table; or of several, with one SELECT that returns what each WITH query changed",
         ),
         (
             "remedy/10_duplicate_codes.sql",
@@ -430,6 +435,13 @@ def test_a_bad_header_is_named_with_its_file_in_the_change(
         f"010_class_code/migrate/001_add_column.sql line {line}: {found}\n"
         f"  next: use one of the keys {', '.join(Kind.MIGRATE.keys)}; nothing was run"
     )
+
+
+@pytest.mark.parametrize("step", ["001a", "001a_build_index"])
+def test_a_check_knows_the_full_name_of_the_step_that_it_guards(write: Write, step: str) -> None:
+    text = CHECK.replace("\n\n", f"\n-- before: {step}\n\n")
+    loaded = change.load("010_class_code", root=write({"preflight/20_null_codes.sql": text}))
+    assert [script.header.before for script in loaded.preflight] == ["", "001a_build_index"]
 
 
 @pytest.mark.parametrize(

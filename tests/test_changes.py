@@ -19,7 +19,7 @@ import pytest
 import throwaway
 from psycopg import sql
 
-from pgrunbook import catalog, change, explain, preflight, rehearsal, remedy, scaffold, session, target
+from pgrunbook import catalog, change, explain, preflight, rehearsal, scaffold, session, target, undoing
 from pgrunbook import server as embedded
 from pgrunbook.catalog import Catalog
 from pgrunbook.change import Change, Script
@@ -193,7 +193,9 @@ def test_every_check_can_say_no_go_and_no_other_does(
     assert not found[file].problem
     assert all(finding.columns for finding in board.findings if finding.total)
     stops = chosen.check(file).header.severity is Severity.STOP
-    assert [finding.name for finding in board.failed] == [file] * stops
+    # What a step would meet is found beside it by the checks that derive themselves.
+    by_hand = [finding.name for finding in board.failed if not finding.label.startswith("derived: ")]
+    assert by_hand == [file] * stops
 
 
 # --- forwards and back -------------------------------------------------------------------------------------
@@ -261,23 +263,21 @@ def test_every_remedy_empties_its_check_and_can_be_undone_to_the_byte(
     name: str, file: str, changes: Callable[[str], Change], copy: Copy, tmp_path: Path
 ) -> None:
     chosen = changes(name)
-    table = chosen.remedy(file).statements[0].target
-    assert table is not None
     with copy(name) as conninfo, a_run(chosen, conninfo, tmp_path) as run:
         run.control.execute(chosen.no_go_samples[file].read_bytes())
-        before = hash_of(run.control, table)
+        before = rows_of(run.control)
         preview = run.preview_remedy(file)
         assert preview.undo_proved
         assert preview.repairs
-        assert hash_of(run.control, table) == before, "the preview changed rows"
+        assert rows_of(run.control) == before, "the preview changed rows"
         run.decide_by_policy(file)
         applied = run.apply_remedy(file)
         assert applied.repairs >= len(preview.repairs)
         found = preflight.run_check(run.control, chosen.check(file))
         assert (found.total, found.problem) == (0, "")
         undone = run.undo_remedy(file)
-        assert undone == remedy.Undone(file, applied.repairs, ())
-        assert hash_of(run.control, table) == before, "undo did not give the rows back as they were"
+        assert undone == undoing.Undone(file, applied.repairs)
+        assert rows_of(run.control) == before, "undo did not give the rows back as they were"
 
 
 @every_change

@@ -146,6 +146,83 @@ TEXTS: list[tuple[RunbookError, int, str]] = [
         " nothing was changed",
     ),
     (
+        errors.PreflightFailed(
+            change="060_x",
+            failed=[("preflight/10_a.sql", "a", 2)],
+            checks=4,
+            remedies=["10_a"],
+            step="002_b",
+            rows=["code: c1", "and 1 more"],
+        ),
+        3,
+        "060_x is NO-GO before 002_b: 1 of 4 checks found rows\n  preflight/10_a.sql: a (2 rows)\n"
+        "  code: c1\n  and 1 more\n"
+        '  next: look at the rows of these checks, then runbook.remedy("10_a") or repair them by hand,'
+        " and ask the gate of this step again; nothing was changed",
+    ),
+    (
+        errors.RowsInTheWay(
+            change="060_x",
+            step="002_b",
+            reason='migrate/002_b.sql: could not create unique index "i"',
+            details=["Key (code)=(c1) is duplicated.", "code: c1"],
+            left='the invalid index "i" was dropped',
+            failed=[("preflight/10_a.sql", "a", 2)],
+            remedies=["10_a"],
+        ),
+        3,
+        "002_b is NO-GO: rows came after the audit that its rule cannot have\n"
+        '  migrate/002_b.sql: could not create unique index "i"\n'
+        '  Key (code)=(c1) is duplicated.\n  code: c1\n  the invalid index "i" was dropped\n'
+        '  next: look at these rows, then runbook.remedy("10_a") or repair them by hand, run preflight and ask the gate'
+        " of this step again",
+    ),
+    (
+        errors.UndoForbidden(
+            remedy="10_a",
+            reason="duplicate key",
+            rule="i",
+            table="t",
+            details=["Key (code)=(c1) already exists."],
+            step="002_b",
+            restored=1,
+        ),
+        3,
+        "remedy 10_a cannot be undone while i of t is in force\n  duplicate key\n  Key (code)=(c1) already exists.\n"
+        "  next: roll back 002_b, which made it, and undo then; 1 row given back before stay so",
+    ),
+    (
+        errors.RowsInTheWay(
+            change="060_x",
+            step="002_b",
+            reason='migrate/002_b.sql: could not create unique index "i"',
+            details=["Key (code)=(c1) is duplicated.", "code: c1"],
+            left='the invalid index "i" was dropped',
+            failed=[("preflight/10_a.sql", "a", 2)],
+            remedies=["10_a"],
+        ),
+        3,
+        "002_b is NO-GO: rows came after the audit that its rule cannot have\n"
+        '  migrate/002_b.sql: could not create unique index "i"\n'
+        '  Key (code)=(c1) is duplicated.\n  code: c1\n  the invalid index "i" was dropped\n'
+        '  next: look at these rows, then runbook.remedy("10_a") or repair them by hand, run preflight and ask the gate'
+        " of this step again",
+    ),
+    (
+        errors.UndoForbidden(
+            remedy="10_a",
+            reason="duplicate key",
+            rule="i",
+            table="t",
+            details=["Key (code)=(c1) already exists."],
+            step="002_b",
+            restored=1,
+        ),
+        3,
+        "remedy 10_a cannot be undone while i of t is in force\n  duplicate key\n  Key (code)=(c1) already exists.\n"
+        "  next: roll back 002_b, which made it, and undo then; 1 row given back before stay so",
+    ),
+    (
         errors.PreflightMissing(change="060_x"),
         3,
         "060_x was not audited in this run\n  next: run preflight first; nothing was changed",
@@ -197,10 +274,37 @@ TEXTS: list[tuple[RunbookError, int, str]] = [
         "--approve-all needs a reason\n  next: add --reason TEXT; it is kept in the record",
     ),
     (
+        errors.BadMessage(field="content", found="it is empty", next_step="write something"),
+        3,
+        "content: it is empty\n  next: write something; nothing was sent",
+    ),
+    (
+        errors.MessageNotSent(reason="canceling statement", attempts=1, next_step="send it again"),
+        1,
+        "the message was not sent: canceling statement\n  next: send it again",
+    ),
+    (
+        errors.MessageNotSent(reason="its number is taken", attempts=50, next_step="send it again"),
+        1,
+        "the message was not sent after 50 attempts: its number is taken\n  next: send it again",
+    ),
+    (
         errors.QueryRefused(reason="cannot execute UPDATE in a read-only transaction"),
         1,
         "the query could not be run: cannot execute UPDATE in a read-only transaction\n"
         "  next: runbook.read() takes one SELECT and only reads; mend the query and run the cell again",
+    ),
+    (
+        errors.BadKey(found="there is no table t", next_step="check the spelling"),
+        1,
+        "the key of the duplicates: there is no table t\n  next: check the spelling",
+    ),
+    (
+        errors.BadStrategy(
+            strategy="merge", key="t (a,\nb)", found="rows collide", next_step="decide", details=["1 and 2"]
+        ),
+        1,
+        "merge cannot repair t (a, b): rows collide\n  1 and 2\n  next: decide",
     ),
     (
         errors.StoppedTooLate(work="002_b"),

@@ -66,6 +66,22 @@ def test_a_check_says_effect_remedy_and_severity() -> None:
     assert header.severity is Severity.WARN
 
 
+@pytest.mark.parametrize("step", ["006", "001a", "006_build_index"])
+def test_a_check_may_name_the_first_step_that_it_stops(step: str) -> None:
+    assert read(f"-- before: {step}", Kind.PREFLIGHT).before == step
+    assert read("-- effect: none", Kind.PREFLIGHT).before == ""
+
+
+@pytest.mark.parametrize("step", ["6", "006_", "step 006", "006, 007", "006_Build"])
+def test_a_step_that_is_no_step_is_refused(step: str) -> None:
+    with pytest.raises(BadHeader, match="is not the number or name of a step"):
+        read(f"-- before: {step}", Kind.PREFLIGHT)
+
+
+def test_a_remedy_may_have_a_stall_budget_of_its_own() -> None:
+    assert read("-- stall_budget: 2 s", Kind.REMEDY).stall_budget_ms == 2000
+
+
 def test_what_a_header_leaves_out_has_safe_defaults() -> None:
     assert read("-- lock: none") == Header(title="Title")
     assert Header(title="Title").severity is Severity.STOP

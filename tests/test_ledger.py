@@ -105,7 +105,7 @@ def test_it_is_made_once_and_again_is_nothing(ledger: Ledger, conn: Conn) -> Non
     ledger.install()
     assert objects(conn) == before
     assert conn.execute("SELECT version, installed_at FROM pgrunbook.version").fetchall() == installed
-    assert [row["version"] for row in installed] == [1, 2]
+    assert [row["version"] for row in installed] == [1, 2, 3]
 
 
 def test_two_sessions_may_make_it_at_once(another: Callable[..., Ledger], conn: Conn) -> None:
@@ -118,7 +118,7 @@ def test_two_sessions_may_make_it_at_once(another: Callable[..., Ledger], conn: 
 
     with ThreadPoolExecutor(len(ledgers)) as pool:
         list(pool.map(install, ledgers))
-    assert session.value(conn, "SELECT count(*) FROM pgrunbook.version") == 2
+    assert session.value(conn, "SELECT count(*) FROM pgrunbook.version") == 3
 
 
 def test_a_failed_installation_leaves_nothing(ledger: Ledger, conn: Conn) -> None:

@@ -11,6 +11,7 @@ from pgrunbook.news import News
 from pgrunbook.observers import Observation
 from pgrunbook.observers.locks import Side, Wait
 from pgrunbook.observers.progress import Awaited, BuildSample
+from pgrunbook.pace import Progress
 from pgrunbook.patience import Blocker
 
 pytestmark = pytest.mark.static
@@ -29,6 +30,12 @@ def build(phase: str, done: int, total: int, waits_for: int | None = None) -> Ob
 
 def test_at_first_there_is_no_news() -> None:
     assert News().lines == []
+
+
+def test_it_says_how_far_a_remedy_is() -> None:
+    news = News()
+    news.repaired(Progress(50, 100, 1.0, 20))
+    assert news.lines == [("rows", "50 of about 100 rows, 50 a second, about 1 s left; batches of 20")]
 
 
 def test_it_says_who_is_in_the_way_and_that_nobody_waits_behind_us() -> None:

@@ -15,7 +15,7 @@ import throwaway
 from throwaway import FILES, NAME, TABLE, changed, refused, running, write
 
 from pgrunbook import concurrent, outside, session
-from pgrunbook.errors import StepCancelled, WindowEnded
+from pgrunbook.errors import RowsInTheWay, StepCancelled, WindowEnded
 from pgrunbook.job import Hands, Job
 from pgrunbook.ledger import Status
 
@@ -41,14 +41,16 @@ def test_a_build_that_fails_leaves_no_invalid_index(conn: Conn, database: str, t
         throwaway.apply(run, "001")
         # Between the audit and the build somebody saves the code a second time.
         conn.execute("UPDATE things SET code = 'c1' WHERE id = 2")
-        assert refused(run, "002") == (
-            '002_build_index failed: migrate/002_build_index.sql: could not create unique index "things_code"\n'
-            "  DETAIL:  Key (code)=(c1) is duplicated.\n"
-            '  the invalid index "things_code" was dropped\n'
-            "  next: mend the cause, then apply the step again"
+        run.decide_by_policy("002")
+        with pytest.raises(RowsInTheWay) as caught:
+            run.apply("002")
+        assert (
+            caught.value.reason == 'migrate/002_build_index.sql: could not create unique index "things_code"'
         )
+        assert caught.value.left == 'the invalid index "things_code" was dropped'
         assert conn.execute(INDEX).fetchall() == []
         conn.execute("UPDATE things SET code = 'c2' WHERE id = 2")
+        run.preflight()
         assert throwaway.apply(run, "002") == ["apply"]
         assert conn.execute(INDEX).fetchall() == [{"valid": True}]
 

@@ -163,7 +163,7 @@ def test_a_table_that_the_change_makes_need_not_be_there(look: Connection, tmp_p
 
 def test_the_servers_checks_are_quiet_on_a_quiet_server(look: Connection, tmp_path: Path) -> None:
     board = preflight.audit(look, write(tmp_path))
-    assert [(f.label, f.total, f.problem) for f in board.findings if f.total or f.problem] == []
+    assert [(f.label, f.total, f.problem) for f in board.findings if f.stops or f.warns] == []
     labels = [finding.label for finding in board.findings]
     assert labels == [
         *(f"server: {name.removeprefix('health_')}" for name in queries.names("health_")),
@@ -171,8 +171,68 @@ def test_the_servers_checks_are_quiet_on_a_quiet_server(look: Connection, tmp_pa
         "server: idle_slots",
         "server: standbys",
         "indexes that are there",
+        "derived: 001 column note of things",
+        # Its duplicates are asked for by the check below.
+        "derived: 002 build of things_code on things",
+        "derived: 003 name things_code_present on things",
         "preflight/10_doubled_codes.sql",
     ]
+
+
+# --- derived checks ----------------------------------------------------------------------------------------
+
+PARTIAL = "CREATE UNIQUE INDEX CONCURRENTLY things_code ON things (code) WHERE id > 0;"
+
+
+def test_a_derived_check_stops_its_step_like_a_written_one(look: Connection, tmp_path: Path) -> None:
+    look.execute("UPDATE things SET code = 'c1' WHERE id = 2")
+    build = FILES["migrate/002_build_index.sql"].partition("CREATE")[0] + PARTIAL + "\n"
+    chosen = write(tmp_path, changed({"migrate/002_build_index.sql": build, "preflight/10_doubled_codes.sql": None,
+                                      "remedy/10_doubled_codes.sql": None,
+                                      "samples/no_go/10_doubled_codes.sql": None}))  # fmt: skip
+    board = preflight.audit(look, chosen)
+    [finding] = board.failed
+    assert finding.label == "derived: 002 duplicates of things (code) where id > 0"
+    assert [dict(row) for row in finding.rows] == [{"code": "c1", "rows": 2, "first id": 1, "last id": 2}]
+    assert "Scan on things" in finding.cost
+    with pytest.raises(PreflightFailed, match="Rows that a unique index would refuse"):
+        board.require_go()
+    board.require_go("001_add_note")
+    with pytest.raises(PreflightFailed):
+        board.require_go("002_build_index")
+    # Asked again before the step, it tells of what has come since.
+    look.execute("UPDATE things SET code = NULL WHERE id = 2")
+    preflight.ask_again(look, chosen, board, "002_build_index").require_go("002_build_index")
+
+
+def test_what_a_written_check_asks_is_not_asked_again(look: Connection, tmp_path: Path) -> None:
+    look.execute("UPDATE things SET code = 'c1' WHERE id = 2")
+    board = preflight.audit(look, write(tmp_path))
+    assert [finding.label for finding in board.failed] == ["preflight/10_doubled_codes.sql"]
+
+
+def test_a_step_that_is_in_place_raises_no_alarm(look: Connection, tmp_path: Path) -> None:
+    # No ledger knows it, and the column and the constraint would be in the way of a second time.
+    look.execute("ALTER TABLE things ADD COLUMN note text")
+    look.execute("ALTER TABLE things ADD CONSTRAINT things_code_present CHECK (code IS NOT NULL) NOT VALID")
+    board = preflight.audit(look, write(tmp_path))
+    assert [f.label for f in board.findings if f.stops or f.warns] == []
+    look.execute('ALTER TABLE things DROP COLUMN note; ALTER TABLE things ADD COLUMN "Note" text')
+    assert preflight.audit(look, write(tmp_path)).go
+
+
+def test_a_derived_check_without_an_answer_warns_and_stops_nothing(
+    look: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look.execute("UPDATE things SET code = 'c1' WHERE id = 2")
+    look.execute("CREATE FUNCTION slow(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS"
+                 " $$ BEGIN PERFORM pg_sleep(60); RETURN $1; END $$")  # fmt: skip
+    build = FILES["migrate/002_build_index.sql"].replace("things (code)", "things (slow(code))")
+    monkeypatch.setattr("pgrunbook.derived.check.TIMEOUT_MS", 50)
+    board = preflight.audit(look, write(tmp_path, changed({"migrate/002_build_index.sql": build})))
+    finding = found(board, "derived: 002 duplicates of things (slow(code))")
+    assert (finding.unproved, finding.stops, finding.warns) == ("no answer within 0.05 s", False, True)
+    assert [one.label for one in board.failed] == ["preflight/10_doubled_codes.sql"]
 
 
 def test_invalid_indexes_are_a_warning(look: Connection, tmp_path: Path) -> None:
@@ -205,7 +265,7 @@ def test_a_role_that_owns_nothing_is_told_what_it_needs(
         look.execute(f"GRANT CREATE ON DATABASE {name_of} TO {role}; GRANT ALL ON SCHEMA public TO {role}")
         look.execute(f"ALTER TABLE things OWNER TO {role}; GRANT pg_read_all_stats TO {role}")
         with throwaway.looking(make_conninfo(database, user=role)) as conn:
-            assert [f.label for f in preflight.audit(conn, chosen).findings if f.total or f.problem] == []
+            assert [f.label for f in preflight.audit(conn, chosen).findings if f.stops or f.warns] == []
         look.execute("ALTER TABLE things OWNER TO postgres")
 
 

@@ -87,7 +87,7 @@ def test_a_remedy_needs_no_answer_once_an_audit_found_nothing(
     conn.execute("UPDATE things SET code = 'c1' WHERE id = 2")
     run.preflight()
     assert question.settled(run, "10_doubled_codes") == ""
-    run.board = None
+    run.audits.board = None
     assert question.settled(run, "10_doubled_codes") == ""
 
 

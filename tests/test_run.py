@@ -26,6 +26,7 @@ from pgrunbook.errors import (
     PreflightFailed,
     PreflightMissing,
     RequirementMissing,
+    RowsInTheWay,
     RunbookError,
     RunnerBusy,
     ScriptChanged,
@@ -229,15 +230,14 @@ def test_a_file_that_ran_may_not_be_edited_and_one_that_did_not_may(database: st
 def test_after_a_failure_the_next_run_goes_on_with_that_step(
     conn: Conn, database: str, tmp_path: Path
 ) -> None:
-    conn.execute("INSERT INTO things VALUES (11, 'c11')")
     with running(write(tmp_path), database, tmp_path) as made:
         apply(made, "001")
-        conn.execute("UPDATE things SET code = 'c1' WHERE id = 11")
+        conn.execute("ALTER TABLE things RENAME code TO mislaid")
         said(StepFailed, go(made, "002"))
         assert said(StepOutOfOrder, go(made, "003")).startswith(
             "003_require_code cannot run yet: 002_build_index before it is failed"
         )
-    conn.execute("UPDATE things SET code = 'c11' WHERE id = 11")
+    conn.execute("ALTER TABLE things RENAME mislaid TO code")
     with running(write(tmp_path), database, tmp_path) as made:
         assert apply(made) == ["already done", "apply", "apply"]
         assert made.check_chain()
@@ -318,9 +318,11 @@ def test_a_build_whose_runner_was_killed_is_decided_by_ledger_catalog_and_server
             if built:
                 assert resumed.result(20).note == "finished by an earlier run"
             else:
-                with pytest.raises(StepFailed, match="could not create unique index"):
+                with pytest.raises(RowsInTheWay, match="could not create unique index"):
                     resumed.result(20)
+                assert statuses(made) == ["done", "failed", "not run"]
                 conn.execute("UPDATE things SET code = 'c2' WHERE id = 2")
+                made.preflight()
                 assert apply(made, "002") == ["apply"]
         assert conn.execute(INDEX).fetchall() == [{"valid": True}]
         assert len(events(made, "apply done")) == 2
@@ -387,11 +389,11 @@ def test_the_journal_is_merged_once(conn: Conn, database: str, tmp_path: Path) -
     with running(write(tmp_path), database, tmp_path) as made:
         assert [entry["kind"] for entry in made.binding.journal.pending()] == ["run opened", "preflight"]
         apply(made, "001")
-        conn.execute("UPDATE things SET code = 'c1' WHERE id = 2")
+        conn.execute("ALTER TABLE things RENAME code TO mislaid")
         said(StepFailed, go(made, "002"))
         assert made.binding.journal.pending() == []
         conn.execute(KILL.format(""))
-        conn.execute("UPDATE things SET code = 'c2' WHERE id = 2")
+        conn.execute("ALTER TABLE things RENAME mislaid TO code")
         apply(made, "002")
         made.finish("tried")
         assert made.binding.journal.pending() == []
@@ -518,8 +520,9 @@ def test_an_interrupted_drop_of_an_index_is_built_again_on_the_way_back(
 def test_rolling_back_leaves_what_was_never_finished(conn: Conn, database: str, tmp_path: Path) -> None:
     with running(write(tmp_path), database, tmp_path) as made:
         apply(made, "001")
-        conn.execute("UPDATE things SET code = 'c1' WHERE id = 2")
+        conn.execute("ALTER TABLE things RENAME code TO mislaid")
         said(StepFailed, go(made, "002"))
+        conn.execute("ALTER TABLE things RENAME mislaid TO code")
         assert roll_back(made) == ["001_add_note"]
         assert statuses(made) == ["rolled back", "rolled back", "not run"]
         assert made.status()[1]["note"] == "was not finished, nothing to undo"

@@ -105,11 +105,11 @@ def test_a_rehearsal_says_the_same_words_each_time(server: embedded.Server) -> N
     assert said[0] == said[1]
     assert [text for text, _ in said[0]] == [
         "700_throwaway bound to the rehearsal database, a primary (rehearsal)",
-        "700_throwaway: NO-GO, 1 of 10 checks found rows",
+        "700_throwaway: NO-GO, 1 of 13 checks found rows",
         "remedy 10_doubled_codes ... would repair 2 rows of things in its first batch; undo gives every row back",
         "gate 10_doubled_codes ... open, approved by the rehearsal",
         "remedy 10_doubled_codes ... 2 rows repaired, what was replaced is in quarantine",
-        "700_throwaway: GO, 10 checks found nothing",
+        "700_throwaway: GO, 13 checks found nothing",
         "700_throwaway rehearsed on a clone: 6 files, every lock as declared; the way back restores the catalog",
         "1 query timed before the change",
         "migrate/001_add_note.sql",
@@ -259,6 +259,29 @@ def test_a_gate_is_not_asked_before_the_board_says_go(live: Runbook, conn: Conn,
     assert person.panels == []
 
 
+def test_a_check_that_guards_a_step_closes_its_gate_alone_and_the_record_shows_the_rows(
+    conn: Conn, database: str, monkeypatch: pytest.MonkeyPatch, person: Person, folder: Path
+) -> None:
+    name = "preflight/10_doubled_codes.sql"
+    check = throwaway.FILES[name].replace("\n\n", "\n-- before: 002\n\n", 1)
+    throwaway.write(folder, throwaway.changed({name: check}))
+    conn.execute(throwaway.TABLE + "UPDATE things SET code = 'c1' WHERE id = 2")
+    monkeypatch.setenv("PGRUNBOOK_TARGET", database)
+    made = Runbook.open(throwaway.NAME)
+    assert made.preflight().text.startswith("700_throwaway: GO until 002_build_index, 1 of ")
+    at_once(made.gate("001"), person.answer(go=True))
+    at_once(made.apply("001"))
+    with pytest.raises(PreflightFailed, match="NO-GO before 002_build_index"):
+        at_once(made.gate("002"))
+    heading, view = made.shown[-1]
+    assert heading == "Preflight before 002"
+    assert ">c1<" in (view.html or "")
+    at_once(made.gate("10_doubled_codes"), person.answer(go=True))
+    at_once(made.remedy("10_doubled_codes"))
+    at_once(made.gate("002"), person.answer(go=True))
+    assert at_once(made.apply("002")).text == "002 Build the index ... done, nobody stalled"
+
+
 def test_two_people_have_to_give_their_names(live: Runbook, person: Person) -> None:
     live = Runbook.open(throwaway.NAME, approvals=2)
     live.preflight()
@@ -376,6 +399,16 @@ def test_read_shows_a_table_and_changes_nothing(live: Runbook) -> None:
     with pytest.raises(QueryRefused):
         live.read("UPDATE things SET code = 'x' RETURNING id")
     assert live.read("SELECT 1 AS n FROM things WHERE code = 'x'").empty
+
+
+def test_duplicates_are_shown_and_written_beside_the_record(live: Runbook, conn: Conn) -> None:
+    conn.execute("INSERT INTO things (id, code) SELECT i, 'twice' FROM generate_series(101, 102) AS i")
+    view = live.duplicates("things", "code", strategy="set-null", export=True)
+    assert "2 rows" in view.text
+    assert "twice" in (view.html or "")
+    written = (live.run.records / live.run.run_id / "duplicates.csv").read_text(encoding="utf-8")
+    assert [line.split(",")[2] for line in written.splitlines()[1:]] == ["101", "102"]
+    assert live.shown[-1] == ("Duplicates of things", view)
 
 
 def test_a_record_can_be_written_before_any_step_and_again(live: Runbook) -> None:

@@ -21,6 +21,11 @@ HEADERS = {
     Kind.MIGRATE: "-- title\n-- lock: none\n",
     Kind.TIMING: "-- title\n",
 }
+SEVERAL = (
+    "WITH moved AS (UPDATE a SET x = 1 RETURNING id), gone AS (DELETE FROM app.b RETURNING id)"
+    " SELECT 'a' AS table_name, id AS key, 1 AS before, 2 AS after FROM moved"
+    " UNION ALL SELECT 'app.b', 1, 2, 3 FROM gone"
+)
 RETURNING = "RETURNING jsonb_build_object() AS key, jsonb_build_object() AS before, NULL::jsonb AS after"
 
 
@@ -43,6 +48,7 @@ def script(kind: Kind, sql: str) -> Script:
         (Kind.PREFLIGHT, "SELECT 1 AS problem"),
         (Kind.REMEDY, f"UPDATE t SET a = 1 {RETURNING}"),
         (Kind.REMEDY, f"WITH b AS (SELECT 1) DELETE FROM t USING b {RETURNING}"),
+        (Kind.REMEDY, SEVERAL),
         (Kind.MIGRATE, "CREATE TABLE a (); CREATE TABLE b ()"),
         (Kind.TIMING, "SELECT 1"),
     ],
@@ -61,7 +67,37 @@ def test_what_fits_is_accepted(kind: Kind, sql: str) -> None:
             "SELECT 1; SELECT 2",
             "2 statements in a preflight file, where exactly one may stand",
         ),
-        (Kind.REMEDY, "SELECT 1", "a remedy is one UPDATE or DELETE, this is SELECT"),
+        (
+            Kind.REMEDY,
+            "SELECT 1",
+            "a remedy is one UPDATE or DELETE, or one SELECT over WITH queries that are, this is SELECT",
+        ),
+        (
+            Kind.REMEDY,
+            f"WITH b AS (DELETE FROM c) UPDATE t SET a = 1 {RETURNING}",
+            "WITH b changes rows, too, and quarantine would not keep them",
+        ),
+        (
+            Kind.REMEDY,
+            SEVERAL.replace("DELETE FROM app.b", "INSERT INTO app.b VALUES (1)"),
+            "WITH gone is INSERT: a remedy repairs by UPDATE or DELETE",
+        ),
+        (
+            Kind.REMEDY,
+            # A table of the same name is another thing.
+            SEVERAL.replace("FROM gone", "FROM app.gone").replace("app.b RET", "gone RET"),
+            "nothing reads what WITH gone changed: quarantine would not keep it",
+        ),
+        (
+            Kind.REMEDY,
+            SEVERAL.replace(" RETURNING id)", ")", 1),
+            "nothing reads what WITH moved changed: quarantine would not keep it",
+        ),
+        (
+            Kind.REMEDY,
+            SEVERAL.replace("'a' AS table_name, ", ""),
+            "a remedy returns table_name, key, before, after, this returns key, before, after",
+        ),
         (Kind.REMEDY, "DELETE FROM t RETURNING id", "a remedy returns key, before, after, this returns id"),
         (Kind.MIGRATE, "", "there is no statement in the file"),
         (Kind.MIGRATE, "BEGIN", "BEGIN is the runner's to say"),
@@ -77,6 +113,13 @@ def test_what_does_not_fit_is_refused_with_its_line(kind: Kind, sql: str, found:
     with pytest.raises(BadStatement) as caught:
         check_statements(script(kind, sql), file="x.sql")
     assert caught.value.found.partition(": ")[2] == found
+
+
+def test_the_tables_that_a_remedy_repairs_are_known() -> None:
+    assert script(Kind.REMEDY, SEVERAL).repairs == {"a": "UPDATE", "app.b": "DELETE"}
+    twice = SEVERAL.replace("app.b RET", "a RET")
+    assert script(Kind.REMEDY, twice).repairs == {"a": "DELETE"}
+    assert script(Kind.REMEDY, f"UPDATE app.t SET a = 1 {RETURNING}").repairs == {"app.t": "UPDATE"}
 
 
 def test_an_index_that_is_built_beside_traffic_needs_a_name() -> None:

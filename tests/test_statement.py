@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgrunbook.errors import BadStatement
+from pgrunbook.naming import RowChange
 from pgrunbook.statement import Statement, parse
 
 pytestmark = pytest.mark.static
@@ -275,7 +276,9 @@ def test_a_select_only_reads_unless_something_in_it_writes(sql: str, only_reads:
         ),
         ("WITH b AS (SELECT 1) DELETE FROM t USING b RETURNING *, t.*, 1 + 1", "t", ("*", "*", "?column?")),
         ("INSERT INTO t VALUES (1)", "t", ()),
-        ("SELECT 1 AS key", None, ()),
+        ("SELECT 1 AS key, b.c, *, 1 + 1 FROM b", None, ("key", "c", "*", "?column?")),
+        ("SELECT a AS x FROM t UNION ALL SELECT b AS y FROM u", None, ("x",)),
+        ("CREATE TABLE t (a int)", None, ()),
     ],
 )
 def test_what_rows_change_and_what_is_returned_is_known(
@@ -283,6 +286,21 @@ def test_what_rows_change_and_what_is_returned_is_known(
 ) -> None:
     statement = one(sql)
     assert (statement.target, statement.returns) == (target, returns)
+
+
+def test_with_queries_that_change_rows_are_known() -> None:
+    found = one(
+        "WITH a AS (SELECT 1), moved AS (UPDATE app.t SET x = 1 FROM a RETURNING t.id),"
+        " t AS (DELETE FROM t RETURNING id), quiet AS (DELETE FROM u), made AS (INSERT INTO v SELECT id FROM moved)"
+        " SELECT id FROM moved AS m UNION ALL SELECT id FROM quiet UNION ALL SELECT id FROM app.t"
+    )
+    assert found.with_changes == (
+        RowChange("moved", "UPDATE", "app.t", read=True),
+        RowChange("t", "DELETE", "t", read=False),
+        RowChange("quiet", "DELETE", "u", read=False),
+        RowChange("made", "INSERT", "v", read=False),
+    )
+    assert one("WITH a AS (SELECT 1) UPDATE t SET x = 1").with_changes == ()
 
 
 def test_a_syntax_error_names_its_line_also_after_letters_that_are_no_ascii() -> None:

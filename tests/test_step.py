@@ -268,7 +268,7 @@ def test_a_role_that_may_not_alter_the_table_is_told_what_it_needs(
     with role(conn, *may) as name, running(write(tmp_path), f"{database} user={name}", tmp_path) as run:
         assert run.board is not None
         assert not run.board.go
-        run.board = Board("as if nothing stopped it", ())
+        run.audits.board = Board("as if nothing stopped it", ())
         assert refused(run) == (
             "001_add_note failed: migrate/001_add_note.sql: must be owner of table things\n"
             "  the transaction was rolled back: nothing was left behind\n"

@@ -17,10 +17,11 @@ from pgrunbook.ledger import Status
 from pgrunbook.preflight import Board, Finding
 from pgrunbook.quarantine import Repair
 from pgrunbook.rehearsal import FileRehearsal, Rehearsal
-from pgrunbook.remedy import Applied, Preview, Undone
+from pgrunbook.remedy import Applied, Preview
 from pgrunbook.session import ServerFacts
 from pgrunbook.step import Outcome
 from pgrunbook.target import Kind, Target
+from pgrunbook.undoing import Refused, Undone
 from pgrunbook.views import boards
 from pgrunbook.views.view import View
 
@@ -112,6 +113,19 @@ def test_a_warning_does_not_stop() -> None:
     assert view.text == "700_throwaway: GO, 1 check, 1 warns"
 
 
+def test_a_check_that_waits_for_its_step_says_which() -> None:
+    found = replace(finding(), before="002_build")
+    made = Board(
+        "700_throwaway", (found, finding("preflight/20_fine.sql", total=0)), (), ("001_add", "002_build")
+    )
+    view = boards.audit(made)
+    assert view.text == "700_throwaway: GO until 002_build, 1 of 2 checks found rows"
+    html = clean(view)
+    for shown in ("stops from", "002_build", "the beginning"):
+        assert f">{shown}</t" in html
+    assert "stops from" not in (boards.audit(board(finding())).html or "")
+
+
 def test_a_check_that_could_not_run_stops_and_says_why() -> None:
     broken = finding(total=0, problem="column <b> does not exist")
     view = boards.audit(board(broken))
@@ -149,6 +163,16 @@ def test_a_preview_shows_before_and_after() -> None:
     assert "deleted" in html
 
 
+def test_a_preview_of_several_tables_says_of_each_row_which() -> None:
+    repairs = tuple(
+        Repair(key={"id": 1}, before={"code": "a"}, after={"code": "b"}, table=(name,))
+        for name in ("one", "two")
+    )
+    html = boards.preview(Preview("10_doubled_codes", "one, two", repairs, undo_proved=True)).html or ""
+    assert ">table</th>" in html
+    assert ">two</td>" in html
+
+
 def test_a_preview_says_when_undo_does_not_give_every_row_back() -> None:
     repairs = (Repair(key={"id": 1}, before={"code": "a"}, after={"code": "b"}),)
     view = boards.preview(Preview("10_doubled_codes", "things", repairs, undo_proved=False))
@@ -167,13 +191,30 @@ def test_a_remedy_says_how_many_rows_it_repaired() -> None:
 
 
 def test_an_undo_lists_the_rows_that_it_left_alone() -> None:
-    assert boards.undone(Undone("10_doubled_codes", 2, ())).html is None
-    view = boards.undone(Undone("10_doubled_codes", 1, ({"id": HOSTILE},)))
+    assert boards.undone(Undone("10_doubled_codes", 2)).html is None
+    changed = Refused("things", {"id": HOSTILE}, {"code": None}, {"code": "mine"})
+    gone = Refused("things", {"id": 7}, None, None)
+    view = boards.undone(Undone("10_doubled_codes", 1, (changed, gone), 400))
     assert view.text == (
         "remedy 10_doubled_codes ... undone, 1 row is as it was,"
-        " 1 row left alone because somebody changed them since"
+        " 400 rows left alone because somebody changed them since"
     )
-    clean(view)
+    html = clean(view)
+    for shown in ("code: mine", "not there", "deleted", "400"):
+        assert shown in html
+
+
+def test_a_rehearsed_undo_says_what_would_be_and_what_a_rule_forbids() -> None:
+    assert boards.undo_previewed(Undone("10_doubled_codes", 2)).text == (
+        "remedy 10_doubled_codes ... undo would give back 2 rows"
+    )
+    left = Refused("things", {"id": 1}, {"code": None}, {"code": HOSTILE})
+    view = boards.undo_previewed(Undone("10_doubled_codes", 2, (left,), 1, (f"violates {HOSTILE}",)))
+    assert view.text == (
+        "remedy 10_doubled_codes ... undo would give back 2 rows, 1 row would be left alone because somebody changed"
+        " them since; the rest is FORBIDDEN by a rule that is in force"
+    )
+    assert "forbidden now" in clean(view)
 
 
 # -- steps -------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from pgrunbook.errors import ConnectionLost, StepCancelled
 from pgrunbook.journal import Journal
 from pgrunbook.ledger import Ledger, hold_work_lock
 from pgrunbook.observers import Observation
+from pgrunbook.pace import Progress
 from pgrunbook.patience import Blocker
 from pgrunbook.session import Connection, ServerFacts
 from pgrunbook.step import Budgets, Cancelled, Job, Outcome
@@ -40,6 +41,7 @@ class Binding:
     budgets: Budgets = field(default_factory=Budgets)
     on_wait: Callable[[Sequence[Blocker], int], None] = lambda _blockers, _attempt: None
     on_sample: Callable[[Observation], None] = lambda _observation: None
+    on_progress: Callable[[Progress], None] = lambda _progress: None
     facts: ServerFacts = field(init=False)
     journal: Journal = field(init=False)
     news: list[str] = field(default_factory=list)
@@ -258,8 +260,7 @@ class Binding:
 
     def told_news(self) -> tuple[str, ...]:
         """Return what became of the server, once."""
-        news = tuple(self.news)
-        self.news.clear()
+        news, self.news = tuple(self.news), []
         return news
 
     def _connect(self, purpose: str) -> Connection:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -151,8 +152,8 @@ class _ChangeFolder(Folder):
         readme = self.path / "README.md"
         if not readme.is_file():
             self.refuse("README.md is missing", "say on one page what the change is for and how it goes back")
-        preflight = self.scripts(Kind.PREFLIGHT)
         steps = self.steps()
+        preflight = tuple(self.guarding(script, steps) for script in self.scripts(Kind.PREFLIGHT))
         self.entries("samples", {"go.sql", "no_go", "traffic"})
         no_go = {path.stem: path for path in self.files("samples/no_go", _FILE_NAME)}
         for name, path in no_go.items():
@@ -211,6 +212,19 @@ class _ChangeFolder(Folder):
             Step(m.name, m.name.partition("_")[0], m, verifications[m.name], rollbacks[m.name])
             for m in migrations
         )
+
+    def guarding(self, check: Script, steps: Sequence[Step]) -> Script:
+        """Return a check with the full name of the first step that it stops."""
+        before = check.header.before
+        if not before:
+            return check
+        names = [step.name for step in steps if before in (step.number, step.name)]
+        if not names:
+            self.refuse(
+                f"{check.label} must be clean before {before}, and there is no such step",
+                f"name one of: {', '.join(step.number for step in steps)}",
+            )
+        return dataclasses.replace(check, header=dataclasses.replace(check.header, before=names[0]))
 
     def rollbacks(self) -> dict[str, tuple[Script, ...]]:
         """Return the files that undo each step, in the order they run."""

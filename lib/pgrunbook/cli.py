@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import psycopg
 
-from pgrunbook import workbench
+from pgrunbook import duplication, workbench
 from pgrunbook.binding import library_version
 from pgrunbook.commands import COMMANDS
 from pgrunbook.errors import FAILED, RunbookError
@@ -62,9 +62,12 @@ def parser() -> argparse.ArgumentParser:
     )
     remedy = _windowed(_approving(verb("remedy", "repair what a check found; old values go to quarantine")))
     remedy.add_argument("name", help="a file of remedy/, e.g. 10_duplicate_codes")
-    way = remedy.add_mutually_exclusive_group()
-    way.add_argument("--preview", action="store_true", help="show the first batch, change nothing")
-    way.add_argument("--undo", action="store_true", help="give back what it replaced")
+    remedy.add_argument(
+        "--preview",
+        action="store_true",
+        help="show the first batch, or all that --undo would do; change nothing",
+    )
+    remedy.add_argument("--undo", action="store_true", help="give back what it replaced")
     verb("verify", "ask whether the promise of each applied step holds now")
     _windowed(_approving(verb("rollback", "undo applied steps in reverse order"))).add_argument(
         "--to", metavar="STEP", help="the last step that stays (default: undo all)"
@@ -84,6 +87,17 @@ def parser() -> argparse.ArgumentParser:
     races = verb("races", "run races of sql/races on the embedded server", change=False, live=False)
     races.add_argument("names", nargs="*", metavar="NAME", help="a file of sql/races (default: all)")
     races.add_argument("--save", metavar="DIR", help="also write each race in full to DIR/NAME.out")
+    duplication.describe(
+        verb(
+            "duplicates",
+            "what a unique index would refuse: totals, the largest groups, all of them in a file",
+        ),
+        writes=False,
+    )
+    duplication.describe(
+        verb("new-remedy", "write the remedy for duplicates into the change; only reads the target"),
+        writes=True,
+    )
     new = verb("new", "copy the template to a new change and its notebook", change=False, live=False)
     new.add_argument("name", help="number and words, e.g. 060_invoice_number")
     verbs.add_parser("lab", help="open JupyterLab on the notebooks, embedded server running", add_help=False)

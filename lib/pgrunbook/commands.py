@@ -13,9 +13,9 @@ from typing import Any
 import psycopg
 
 from pgrunbook import change as changes
-from pgrunbook import race, session, standing, target, workbench
+from pgrunbook import duplication, race, repairing, session, standing, target, workbench
 from pgrunbook.blocking import blockers
-from pgrunbook.errors import FAILED, REFUSED, RehearsalDiffers, RunbookError
+from pgrunbook.errors import FAILED, REFUSED, PreflightFailed, RehearsalDiffers, RunbookError
 from pgrunbook.headless import EmbeddedServer, Opened, Progress, interruptible, say
 from pgrunbook.laboratory import Laboratory
 from pgrunbook.ledger import Ledger
@@ -39,13 +39,18 @@ def preflight(given: argparse.Namespace) -> int:
         facts = {
             "change": board.change,
             "verdict": "GO" if board.go else "NO-GO",
+            "goes_until": board.goes_until,
             "findings": [
                 {
                     "check": f.label,
                     "title": f.title,
+                    "severity": f.severity.value,
                     "stops": f.stops,
+                    "before": f.before,
                     "rows": f.total,
                     "problem": f.problem,
+                    "unproved": f.unproved,
+                    "cost": f.cost,
                     "first": list(f.rows),
                 }
                 for f in board.findings
@@ -53,7 +58,10 @@ def preflight(given: argparse.Namespace) -> int:
         }
         text = [view.text]
         for finding in (*board.failed, *board.warnings):
-            text.append(f"\n{finding.label}: {finding.problem or finding.title}")
+            found = finding.problem or (
+                f"not proved: {finding.unproved}" if finding.unproved else finding.title
+            )
+            text.append(f"\n{finding.label}: {found}")
             if finding.rows:
                 text.append(table.to_text(finding.rows, finding.columns, total=finding.total, cap=10))
             text.append(f"  effect: {finding.effect}\n  remedy: {finding.remedy}")
@@ -80,8 +88,8 @@ def apply(given: argparse.Namespace) -> int:
         try:
             board = run.preflight()
             show("Preflight", boards.audit(board))
-            board.require_go()
             first, *others = run.change.steps
+            board.require_go(first.name)
             run.decide_by_policy(first.name)
             if run.remaining() and not given.no_rehearsal:
                 with EmbeddedServer() as running:
@@ -90,9 +98,14 @@ def apply(given: argparse.Namespace) -> int:
                 _require_as_declared(done)
             show("Queries before", costs.timings(run.time_queries(after=False), (), run.change))
             for step in (first, *others):
-                if step is not first:
-                    run.decide_by_policy(step.name)
-                outcome = interruptible(run, functools.partial(run.apply, step.name))
+                try:
+                    if step is not first:
+                        run.decide_by_policy(step.name)
+                    outcome = interruptible(run, functools.partial(run.apply, step.name))
+                except PreflightFailed:
+                    if run.board is not None:
+                        show(f"Preflight before {step.number}", boards.audit(run.board))
+                    raise
                 show(step.name, boards.outcomes([outcome], run.change))
             findings = run.verify()
             show("Verification", boards.verification(findings))
@@ -134,42 +147,6 @@ def _require_as_declared(done: Rehearsal) -> None:
     differences += [f"the way back: {line}" for line in done.not_restored]
     if differences:
         raise RehearsalDiffers(change=done.change, differences=differences)
-
-
-def remedy(given: argparse.Namespace) -> int:
-    """Preview, apply or undo a remedy."""
-    with Opened(given) as run:
-        run.change.remedy(given.name)
-        if given.preview:
-            found = run.preview_remedy(given.name)
-            rows = [
-                {"key": dict(r.key), "before": dict(r.before), "after": r.after and dict(r.after)}
-                for r in found.repairs
-            ]
-            say(
-                given,
-                boards.preview(found).text + "\n" + table.to_text(rows, cap=20),
-                {"rows": rows, "undo_proved": found.undo_proved},
-            )
-            return 0 if found.undo_proved else FAILED
-        run.decide_by_policy(given.name)
-        if given.undo:
-            undone = interruptible(run, lambda: run.undo_remedy(given.name))
-            run.finish(f"remedy {given.name} undone")
-            say(
-                given,
-                boards.undone(undone).text,
-                {"restored": undone.restored, "left_alone": list(undone.refused)},
-            )
-            return FAILED if undone.refused else 0
-        done = interruptible(run, lambda: run.apply_remedy(given.name))
-        run.finish(f"remedy {given.name} applied")
-        say(
-            given,
-            boards.repaired(done).text,
-            {"rows": done.repairs, "batches": done.batches, "table": done.table},
-        )
-        return 0
 
 
 def verify(given: argparse.Namespace) -> int:
@@ -279,12 +256,14 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "rehearse": workbench.rehearse,
     "preflight": preflight,
     "apply": apply,
-    "remedy": remedy,
+    "remedy": repairing.remedy,
     "verify": verify,
     "rollback": rollback,
     "blockers": blockers,
     "status": status,
     "record": record,
     "races": races,
+    "duplicates": duplication.show,
+    "new-remedy": duplication.new_remedy,
     "new": workbench.new,
 }

@@ -62,36 +62,6 @@ class BadChange(RunbookError):
         super().__init__(f"{change}: {found}", next_step=next_step)
 
 
-class BadRace(RunbookError):
-    """A race's file cannot be read, or what it says cannot be run."""
-
-    def __init__(self, *, file: str, line: int = 0, found: str, next_step: str) -> None:
-        """Name the file, the line (1-based, 0 for the whole file), what is wrong and the way out."""
-        self.file, self.line = file, line
-        super().__init__(f"{file}{f' line {line}' if line else ''}: {found}", next_step=next_step)
-
-
-class RaceFailed(RunbookError):
-    """A race did not come to an outcome."""
-
-    def __init__(
-        self,
-        *,
-        race: str,
-        found: str,
-        details: Sequence[str] = (),
-        permutation: Sequence[str],
-        next_step: str,
-    ) -> None:
-        """Name the race, what happened, where it stood, and the permutation."""
-        self.race, self.permutation = race, tuple(permutation)
-        super().__init__(
-            f"{race}: {found}",
-            details=[*details, f"permutation {' '.join(permutation)}"],
-            next_step=next_step,
-        )
-
-
 class UnknownName(RunbookError):
     """A change, step, check or remedy was asked for that is not there."""
 
@@ -198,21 +168,60 @@ class PreflightFailed(RunbookError):
     exit_code = REFUSED
 
     def __init__(
-        self, *, change: str, failed: Sequence[tuple[str, str, int]], checks: int, remedies: Sequence[str]
+        self,
+        *,
+        change: str,
+        failed: Sequence[tuple[str, str, int]],
+        checks: int,
+        remedies: Sequence[str],
+        step: str = "",
+        rows: Sequence[str] = (),
     ):
-        """Take the failed checks as (label, title, rows) and the names of the remedies that would help."""
-        self.change, self.failed = change, tuple(failed)
+        """Take the failed checks as (label, title, rows) and the names of the remedies that would help.
+
+        `step` is the one that they stop where they do not stop the whole change, `rows` the first of them in words.
+        """
+        self.change, self.failed, self.step, self.rows = change, tuple(failed), step, tuple(rows)
         counts = [f" ({_count(rows, 'row')})" if rows else "" for _label, _title, rows in failed]
         details = [
             f"{label}: {title}{count}" for (label, title, _), count in zip(failed, counts, strict=True)
         ]
         unread = "" if all(counts) else " or could not be run"
         offered = ", ".join(f'runbook.remedy("{name}")' for name in remedies)
+        where = f" before {step}" if step else ""
+        again = "ask the gate of this step again" if step else "run preflight again"
         super().__init__(
-            f"{change} is NO-GO: {len(failed)} of {_count(checks, 'check')} found rows{unread}",
-            details=details,
+            f"{change} is NO-GO{where}: {len(failed)} of {_count(checks, 'check')} found rows{unread}",
+            details=[*details, *rows],
             next_step=f"look at the rows of these checks, then {offered + ' or ' if offered else ''}"
-            "repair them by hand, and run preflight again; nothing was changed",
+            f"repair them by hand, and {again}; nothing was changed",
+        )
+
+
+class RowsInTheWay(PreflightFailed):
+    """Rows that came after the audit break the rule that a step makes; the step left nothing behind."""
+
+    def __init__(
+        self,
+        *,
+        change: str,
+        step: str,
+        reason: str,
+        details: Sequence[str],
+        left: str,
+        failed: Sequence[tuple[str, str, int]],
+        remedies: Sequence[str],
+    ) -> None:
+        """Name the step, the server's reason, the rows that a new audit finds (one a line) and their remedies."""
+        self.change, self.step, self.failed, self.rows = change, step, tuple(failed), tuple(details)
+        self.reason, self.left = reason, left
+        offered = "".join(f'runbook.remedy("{name}") or ' for name in remedies)
+        seen = "look at these rows" if failed else "no check finds these rows now; look for them"
+        RunbookError.__init__(
+            self,
+            f"{step} is NO-GO: rows came after the audit that its rule cannot have",
+            details=[reason, *details, left],
+            next_step=f"{seen}, then {offered}repair them by hand, run preflight and ask the gate of this step again",
         )
 
 
@@ -395,6 +404,36 @@ class RemedyFailed(RunbookError):
         """Name the remedy and the reason."""
         self.remedy, self.reason = remedy, reason
         super().__init__(f"remedy {remedy}: {reason}", details=details, next_step=next_step)
+
+
+class UndoForbidden(RunbookError):
+    """A constraint or an index forbids now what a remedy replaced."""
+
+    exit_code = REFUSED
+
+    def __init__(
+        self,
+        *,
+        remedy: str,
+        reason: str,
+        rule: str,
+        table: str,
+        details: Sequence[str] = (),
+        step: str = "",
+        restored: int = 0,
+    ) -> None:
+        """Name the remedy, the server's reason, the rule and its table, and the step that made the rule.
+
+        `restored` is how many rows were given back before.
+        """
+        self.remedy, self.reason, self.rule, self.table, self.step = remedy, reason, rule, table, step
+        way = f"roll back {step}, which made it, and undo then" if step else f"drop {rule}, and undo then"
+        before = f"{_count(restored, 'row')} given back before stay so" if restored else "nothing was changed"
+        super().__init__(
+            f"remedy {remedy} cannot be undone while {rule} of {table} is in force",
+            details=[reason, *details],
+            next_step=f"{way}; {before}",
+        )
 
 
 class ChainBroken(RunbookError):
@@ -632,6 +671,77 @@ class QueryRefused(RunbookError):
         super().__init__(
             f"the query could not be run: {reason}",
             next_step="runbook.read() takes one SELECT and only reads; mend the query and run the cell again",
+        )
+
+
+class BadMessage(RunbookError):
+    """A message or a reading place cannot be sent to the server as it is."""
+
+    exit_code = REFUSED
+
+    def __init__(self, *, field: str, found: str, next_step: str) -> None:
+        """Name the field, what is wrong with it, and the way out."""
+        self.field = field
+        super().__init__(f"{field}: {found}", next_step=f"{next_step}; nothing was sent")
+
+
+class MessageNotSent(RunbookError):
+    """The server did not take a message."""
+
+    def __init__(self, *, reason: str, attempts: int, next_step: str) -> None:
+        """Give the server's reason, how often it was asked and the way out."""
+        self.reason, self.attempts = reason, attempts
+        times = "" if attempts == 1 else f" after {attempts} attempts"
+        super().__init__(f"the message was not sent{times}: {reason}", next_step=next_step)
+
+
+class BadKey(RunbookError):
+    """What is to be unique was not said as a unique index would have it, or is not in the database."""
+
+    def __init__(self, *, found: str, next_step: str) -> None:
+        """Say what was found instead and the way out."""
+        super().__init__(f"the key of the duplicates: {found}", next_step=next_step)
+
+
+class BadStrategy(RunbookError):
+    """A way to repair duplicates cannot be used on this key."""
+
+    def __init__(
+        self, *, strategy: str, key: str, found: str, next_step: str, details: Sequence[str] = ()
+    ) -> None:
+        """Name the strategy and the key, what stands in its way (the rows one a line) and the way out."""
+        self.strategy, self.key = strategy, key
+        found = f"{strategy} cannot repair {' '.join(key.split())}: {found}"
+        super().__init__(found, details=details, next_step=next_step)
+
+
+class BadRace(RunbookError):
+    """A race's file cannot be read, or what it says cannot be run."""
+
+    def __init__(self, *, file: str, line: int = 0, found: str, next_step: str) -> None:
+        """Name the file, the line (1-based, 0 for the whole file), what is wrong and the way out."""
+        self.file, self.line = file, line
+        super().__init__(f"{file}{f' line {line}' if line else ''}: {found}", next_step=next_step)
+
+
+class RaceFailed(RunbookError):
+    """A race did not come to an outcome."""
+
+    def __init__(
+        self,
+        *,
+        race: str,
+        found: str,
+        details: Sequence[str] = (),
+        permutation: Sequence[str],
+        next_step: str,
+    ) -> None:
+        """Name the race, what happened, where it stood, and the permutation."""
+        self.race, self.permutation = race, tuple(permutation)
+        super().__init__(
+            f"{race}: {found}",
+            details=[*details, f"permutation {' '.join(permutation)}"],
+            next_step=next_step,
         )
 
 

@@ -82,6 +82,8 @@ def _finding(finding: Finding) -> Detail:
         "severity": finding.severity.value,
         "rows": finding.total,
         "problem": finding.problem,
+        "unproved": finding.unproved,
+        "cost": finding.cost,
         "sample": [{key: str(value) for key, value in row.items()} for row in finding.rows[:SAMPLE]],
     }
 

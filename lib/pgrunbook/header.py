@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NoReturn, TypeVar
 
+from pgrunbook import spelling
 from pgrunbook.errors import BadHeader
-from pgrunbook.lockmode import LockMode
+from pgrunbook.spelling import Estimate, Expectation, LockClaim
 
 __all__ = [
     "CHANGE_NAME",
@@ -27,6 +28,7 @@ T = TypeVar("T")
 
 # PostgreSQL ends a comment at any of these, so a lone carriage return may not hide a statement from us.
 LINE_END = re.compile(r"\r\n|\r|\n")
+_STEP = re.compile(r"[0-9]{3}[a-z]?(?:_[a-z0-9_]+)?")
 CHANGE_NAME = re.compile(r"[0-9]{3}_[a-z0-9_]{1,59}")
 
 
@@ -52,45 +54,19 @@ class Kind(Enum):
 
 
 class Severity(Enum):
-    """What rows found by a preflight check mean for the change."""
+    """What rows found by a preflight check mean for the change; files say `stop` or `warn`."""
 
     STOP = "stop"
     WARN = "warn"
-
-
-@dataclass(frozen=True, slots=True)
-class LockClaim:
-    """The strongest lock that a script says it takes on one live table."""
-
-    mode: LockMode
-    table: str
-
-    def __str__(self) -> str:
-        """Return the claim as a header spells it, e.g. `AccessExclusive on classes`."""
-        return f"{self.mode.word} on {self.table}"
-
-
-@dataclass(frozen=True, slots=True)
-class Expectation:
-    """What a timed query must show: the index it uses, its median time and its number of rows."""
-
-    index: str | None = None
-    median_below_ms: float | None = None
-    rows: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """How long a script says it takes: a fixed time, and sequential reads of tables, as (times, table)."""
-
-    fixed_ms: float = 0.0
-    reads: tuple[tuple[float, str], ...] = ()
-    words: str = ""
+    INFO = "info"
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Everything a file says about itself; budgets are in milliseconds, None means the run's own."""
+    """Everything a file says about itself; budgets are in milliseconds, None means the run's own.
+
+    `before` is the first step that a check stops, by its number or name; without it the check stops them all.
+    """
 
     title: str
     effect: str = ""
@@ -103,11 +79,12 @@ class Header:
     estimate: Estimate | None = None
     expect: Expectation | None = None
     requires: tuple[str, ...] = ()
+    before: str = ""
 
 
 _KEYS: dict[Kind, tuple[str, ...]] = {
-    Kind.PREFLIGHT: ("effect", "remedy", "severity"),
-    Kind.REMEDY: ("transaction", "effect"),
+    Kind.PREFLIGHT: ("effect", "remedy", "severity", "before"),
+    Kind.REMEDY: ("transaction", "effect", "stall_budget"),
     Kind.MIGRATE: ("lock", "transaction", "hold_budget", "stall_budget", "estimate", "requires"),
     Kind.VERIFY: ("effect", "remedy"),
     Kind.ROLLBACK: ("lock", "transaction", "hold_budget", "stall_budget", "estimate"),
@@ -118,15 +95,6 @@ _TITLE = re.compile(r"-- (\S.*)")
 _PAIR = re.compile(r"-- ([A-Za-z_]+):(.*)")
 _CONTINUATION = re.compile(r"--[ \t]{2,}(\S.*)")
 _STRAY = re.compile(rf"--\s*({_ANY_KEY})\s*:.*", re.IGNORECASE)
-_DURATION = re.compile(r"([1-9][0-9]{0,5}) ?(ms|s)")
-_IDENTIFIER = r'(?:[^\W\d]\w*|"(?:[^"]|"")+")'
-_TABLE = re.compile(rf"{_IDENTIFIER}(?:\.{_IDENTIFIER})?")
-_MEDIAN = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?) ?(ms|s)")
-_SEMICOLON = re.compile(r';(?=(?:[^"]*"[^"]*")*[^"]*$)')  # those outside quotes
-_ROWS = re.compile(r"[0-9]{1,18}")
-_TERM = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?) ?(?:(ms|s|min)|reads? of (.+))")
-_PLUS = re.compile(r'\s\+\s(?=(?:[^"]*"[^"]*")*[^"]*$)')
-_UNIT_MS = {"ms": 1, "s": 1000, "min": 60_000}
 
 
 def parse(text: str, *, kind: Kind, file: str) -> Header:
@@ -189,12 +157,13 @@ def parse(text: str, *, kind: Kind, file: str) -> Header:
         remedy=value_of("remedy", str, ""),
         severity=value_of("severity", _severity, Severity.STOP),
         in_transaction=value_of("transaction", _in_transaction, True),
-        locks=value_of("lock", _locks, ()),
-        hold_budget_ms=value_of("hold_budget", _milliseconds, None),
-        stall_budget_ms=value_of("stall_budget", _milliseconds, None),
-        estimate=value_of("estimate", _estimate, None),
-        expect=value_of("expect", _expectation, None),
+        locks=value_of("lock", spelling.locks, ()),
+        hold_budget_ms=value_of("hold_budget", spelling.milliseconds, None),
+        stall_budget_ms=value_of("stall_budget", spelling.milliseconds, None),
+        estimate=value_of("estimate", spelling.estimate, None),
+        expect=value_of("expect", spelling.expectation, None),
         requires=value_of("requires", _requires, ()),
+        before=value_of("before", _step, ""),
     )
 
 
@@ -210,7 +179,7 @@ def _filled(value: str) -> str:
 
 
 def _severity(value: str) -> Severity:
-    if value not in {severity.value for severity in Severity}:
+    if value not in ("stop", "warn"):
         raise ValueError(f"{value!r} is neither `stop` nor `warn`")
     return Severity(value)
 
@@ -221,73 +190,10 @@ def _in_transaction(value: str) -> bool:
     return False
 
 
-def _milliseconds(value: str) -> int:
-    # Zero is refused: PostgreSQL reads a timeout of 0 as no timeout at all.
-    match = _DURATION.fullmatch(value)
-    if match is None:
-        raise ValueError(f"{value!r} is not a whole time such as `50 ms` or `2 s`, from 1 to 999999")
-    return int(match[1]) * (1000 if match[2] == "s" else 1)
-
-
-def _table(value: str) -> str:
-    if not _TABLE.fullmatch(value):
-        raise ValueError(f"{value!r} is not a name such as `classes` or `app.classes`")
-    if re.sub(r'"[^"]*"', "", value) != re.sub(r'"[^"]*"', "", value).lower():
-        raise ValueError(f"{value!r} is not spelt as PostgreSQL stores it; use lower case, or quote it")
+def _step(value: str) -> str:
+    if not _STEP.fullmatch(value):
+        raise ValueError(f"{value!r} is not the number or name of a step, e.g. `006` or `006_build_index`")
     return value
-
-
-def _locks(value: str) -> tuple[LockClaim, ...]:
-    if value == "none":
-        return ()
-    claims: list[LockClaim] = []
-    for part in _SEMICOLON.split(value):
-        mode, separator, table = part.strip().partition(" on ")
-        if not separator:
-            raise ValueError(f"{part.strip()!r} is neither `none` nor `AccessExclusive on classes`")
-        claim = LockClaim(LockMode.parse(mode.strip()), _table(table.strip()))
-        if claim.table in {other.table for other in claims}:
-            raise ValueError(f"{claim.table} stands twice; claim the strongest lock only")
-        claims.append(claim)
-    return tuple(claims)
-
-
-def _estimate(value: str) -> Estimate:
-    said, *words = _SEMICOLON.split(value, maxsplit=1)
-    fixed_ms, reads = 0.0, []
-    for part in _PLUS.split(said.strip()):
-        term = _TERM.fullmatch(part.strip())
-        if term is None or not float(term[1]):
-            raise ValueError(
-                f"{part.strip()!r} is neither a time such as `2 ms`, `1.5 s` or `3 min`, nor `2 reads of classes`;"
-                " join several with ` + ` and put words after `;`"
-            )
-        if term[2]:
-            fixed_ms += float(term[1]) * _UNIT_MS[term[2]]
-        else:
-            reads.append((float(term[1]), _table(term[3].strip())))
-    return Estimate(fixed_ms, tuple(reads), "".join(words).strip())
-
-
-def _expectation(value: str) -> Expectation:
-    found: dict[str, str] = {}
-    for part in value.split(";"):
-        word, _, rest = part.strip().partition(" ")
-        if word in found:
-            raise ValueError(f"`{word}` stands twice")
-        found[word] = rest.strip()
-    if unknown := found.keys() - {"index", "median", "rows"}:
-        raise ValueError(f"{min(unknown)!r} is none of `index NAME`, `median < N ms`, `rows N`")
-    median = _MEDIAN.fullmatch(found.get("median", "< 1 ms").removeprefix("<").strip())
-    if median is None or not found.get("median", "<").startswith("<") or not float(median[1]):
-        raise ValueError(f"`median {found['median']}` is not `median < 1 ms`")
-    if not _ROWS.fullmatch(found.get("rows", "0")):
-        raise ValueError(f"`rows {found['rows']}` is not `rows 1`")
-    return Expectation(
-        index=_table(found["index"]) if "index" in found else None,
-        median_below_ms=float(median[1]) * (1000 if median[2] == "s" else 1) if "median" in found else None,
-        rows=int(found["rows"]) if "rows" in found else None,
-    )
 
 
 def _requires(value: str) -> tuple[str, ...]:

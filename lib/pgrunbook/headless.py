@@ -20,6 +20,7 @@ from pgrunbook import places, server, target, window
 from pgrunbook.errors import ReasonMissing, RunbookError
 from pgrunbook.gate import Policy
 from pgrunbook.observers import Observation
+from pgrunbook.pace import Progress as Repaired
 from pgrunbook.patience import Blocker
 from pgrunbook.run import Run
 from pgrunbook.step import Budgets
@@ -94,6 +95,10 @@ class Progress:
         last = observation.builds[-1] if observation.builds else None
         if last is not None and (last.awaited or last.waits_for):
             self._seldom(last.words)
+
+    def repairs(self, done: Repaired) -> None:
+        """Print how far a remedy or its undo is, at most once a second."""
+        self._seldom(str(done))
 
     def _seldom(self, text: str) -> None:
         if time.perf_counter() - self._told >= 1:

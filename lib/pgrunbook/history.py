@@ -127,7 +127,7 @@ def _checks(events: Sequence[Event], kind: str) -> list[dict[str, Any]]:
             "title": check["title"],
             "severity": check["severity"],
             "rows": check["rows"],
-            "problem": check["problem"] or NOTHING,
+            "problem": check["problem"] or check.get("unproved") or NOTHING,
         }
         for check in _last(events, kind).get("checks", [])
     ]

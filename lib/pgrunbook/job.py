@@ -34,6 +34,8 @@ class Budgets:
     policy: tuple[Attempt, ...] = patience.POLICY
     patience_s: float = 600.0
     window_ends: datetime | None = None
+    remedy_share: float = 0.5
+    """The share of the time in which a remedy works; it pauses for the rest."""
 
     @property
     def window(self) -> str:

@@ -227,6 +227,19 @@ class Ledger:
         )
         assert cursor.rowcount == 1, f"ledger wrote {cursor.rowcount} rows for {step}"
 
+    def put_back(self, step: str, row: StepRow | None, *, change: str) -> None:
+        """Write the state of a step as it was before: what was begun and taken back has not been."""
+        which = {"change": change, "step": step}
+        where = "WHERE change = %(change)s AND step = %(step)s"
+        if row is None:
+            self.conn.execute(f"DELETE FROM pgrunbook.step {where}", which)
+            return
+        old = {"status": row.status.value, "detail": Jsonb(storable(dict(row.detail)))}
+        names = ("script_sha256", "run_id", "started_at", "finished_at", "seconds")
+        values = {**which, **old, **{name: getattr(row, name) for name in names}}
+        written = ", ".join(f"{name} = %({name})s" for name in (*old, *names))
+        self.conn.execute(f"UPDATE pgrunbook.step SET {written} {where}", values)
+
     def steps(self, change: str) -> dict[str, StepRow]:
         """Return the state of each step of a change that the ledger knows, by step name."""
         if not self.exists:

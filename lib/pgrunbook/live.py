@@ -25,7 +25,7 @@ T = TypeVar("T")
 async def perform(run: Run, name: str, work: Callable[[], T], *, stoppable: bool = True) -> T:
     """Return what work gives, done in a thread, with a panel and its buttons where somebody watches."""
     news = News()
-    run.on_wait, run.binding.on_sample = news.waits, news.sampled
+    run.on_wait, run.binding.on_sample, run.binding.on_progress = news.waits, news.sampled, news.repaired
     if not kernel.attended():
         return await conduct(name, work, cancel=run.cancel)
     panel = StepPanel(name, stoppable=stoppable)

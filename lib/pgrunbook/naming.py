@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -12,6 +13,7 @@ from postgast import pg_query_pb2 as grammar
 
 __all__ = [
     "CHANGES_ROWS",
+    "RowChange",
     "Tree",
     "creates",
     "index",
@@ -19,6 +21,8 @@ __all__ = [
     "name",
     "object_words",
     "quote_name",
+    "returned",
+    "row_changes",
     "tables",
     "walk",
 ]
@@ -33,6 +37,16 @@ _OBJECTS = {
     "TABCONSTRAINT": "TABLE",
 }
 CHANGES_ROWS = {"InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"}
+
+
+@dataclass(frozen=True, slots=True)
+class RowChange:
+    """A WITH query that changes rows: its name, what it does to which table, and whether its rows are read."""
+
+    name: str
+    verb: str
+    table: str
+    read: bool
 
 
 def object_words(number: int) -> str:
@@ -151,18 +165,56 @@ def creates(kind: str, tree: Tree) -> str | None:
     return None
 
 
+def row_changes(tree: Tree) -> tuple[RowChange, ...]:
+    """Return the WITH queries of a statement that change rows, in order."""
+    found = []
+    for node in tree.with_clause.ctes if "with_clause" in tree.DESCRIPTOR.fields_by_name else ():
+        query = node.common_table_expr
+        made = inner(query.ctequery)
+        if made.DESCRIPTOR.name in CHANGES_ROWS:
+            read = any(
+                one.DESCRIPTOR.name == "RangeVar" and one.relname == query.ctename and not one.schemaname
+                for one in walk(tree, without=query)
+            )
+            verb = made.DESCRIPTOR.name.removesuffix("Stmt").upper()
+            found.append(RowChange(query.ctename, verb, name(made.relation), read and bool(returned(made))))
+    return tuple(found)
+
+
+def returned(tree: Tree) -> tuple[str, ...]:
+    """Return the names of the columns that a SELECT or a RETURNING gives; `?column?` where it names none."""
+    kind = tree.DESCRIPTOR.name
+    if kind == "SelectStmt":
+        while tree.HasField("larg"):
+            tree = tree.larg
+        targets = tree.target_list
+    elif kind in CHANGES_ROWS:
+        targets = tree.returning_clause.exprs
+    else:
+        return ()
+    names = []
+    for target in (node.res_target for node in targets):
+        fields = target.val.column_ref.fields
+        last = fields[-1] if fields else None
+        star = last is not None and last.HasField("a_star")
+        names.append(target.name or ("*" if star else last.string.sval if last is not None else "?column?"))
+    return tuple(names)
+
+
 def inner(node: Tree) -> Tree:
     """Return what the grammar wrapped in a Node."""
     return getattr(node, node.WhichOneof("node"))
 
 
-def walk(tree: Tree) -> Iterator[Tree]:
-    """Yield a node and everything below it."""
+def walk(tree: Tree, *, without: Tree = None) -> Iterator[Tree]:
+    """Yield a node and everything below it, but for one node and what is below that."""
+    if tree is without:
+        return
     yield tree
     for field, value in tree.ListFields():
         if field.message_type is not None:
             for node in value if field.is_repeated else (value,):
-                yield from walk(node)
+                yield from walk(node, without=without)
 
 
 def name(relation: Tree) -> str:

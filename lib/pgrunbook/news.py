@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from pgrunbook import signalling
 from pgrunbook.observers import Observation
+from pgrunbook.pace import Progress
 from pgrunbook.patience import Blocker
 from pgrunbook.views.units import duration
 
@@ -28,6 +29,7 @@ class News:
     _looked: float = 0.0
     _observation: Observation | None = None
     _told: tuple[str, ...] = ()
+    _progress: Progress | None = None
 
     def waits(self, blockers: Sequence[Blocker], attempts: int) -> None:
         """Take who is in the way now, and how often the locks were asked for so far."""
@@ -36,6 +38,10 @@ class News:
     def sampled(self, observation: Observation) -> None:
         """Take what the observers have seen so far."""
         self._observation = observation
+
+    def repaired(self, progress: Progress) -> None:
+        """Take how far a remedy or its undo is."""
+        self._progress = progress
 
     def tell(self, sentence: str) -> None:
         """Take what came of something that the operator asked for; the last few are shown."""
@@ -60,7 +66,14 @@ class News:
     @property
     def lines(self) -> list[tuple[str, str]]:
         """Return what the operator should know now, as names and values; texts come from the database."""
-        return [*self._in_the_way(), *self._build(), *self._stall(), *(("asked", one) for one in self._told)]
+        repaired = [("rows", str(self._progress))] if self._progress else []
+        return [
+            *repaired,
+            *self._in_the_way(),
+            *self._build(),
+            *self._stall(),
+            *(("asked", one) for one in self._told),
+        ]
 
     def _in_the_way(self) -> list[tuple[str, str]]:
         if not (blockers := self.blockers):

@@ -1,18 +1,24 @@
-"""What a remedy replaced: kept as the server wrote it, to the last digit, and given back set by set."""
+"""What a remedy replaced: kept as the server wrote it, to the last digit, until it is given back."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, LiteralString
 
-from psycopg import sql
 from psycopg.types.string import TextLoader
 
 from pgrunbook.session import Connection
 
-__all__ = ["Repair", "keep", "kept", "mark_undone", "read", "restore", "rounds", "touched_by_delete", "whole"]
+__all__ = [
+    "Repair", "Table", "again", "count", "keep", "kept", "last", "mark_undone", "parse", "read",
+    "repaired_since", "rounds",
+]  # fmt: skip
+
+Table = tuple[str, ...]
+"""The parts of a table's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,60 +33,154 @@ class Repair:
     before: Mapping[str, Any]
     after: Mapping[str, Any] | None
     texts: tuple[str, str, str | None] = field(default=("", "", None), repr=False, compare=False)
+    table: Table = ()
 
 
-def read(conn: Connection, remedy: str) -> list[Repair]:
-    """Run a remedy's statement and return what it repaired.
+def read(conn: Connection, remedy: str, tables: Mapping[str, Table]) -> list[Repair]:
+    """Run a remedy's statement and return what it repaired, of one of the tables by what they may be called.
 
     Raises ValueError when it returns something that no undo could be made of.
     """
     with conn.cursor() as cursor:
         cursor.adapters.register_loader("jsonb", TextLoader)
         found = cursor.execute(remedy.encode()).fetchall()
-    return [_repair(row["key"], row["before"], row["after"]) for row in found]
+    only = next(iter(tables.values()), ())
+    returns = "it returns {} as table_name, and changes {}"
+    return [_repair(row, _table(row, tables, returns) if "table_name" in row else only) for row in found]
 
 
-def _repair(key: str | None, before: str | None, after: str | None) -> Repair:
+def _table(row: Mapping[str, Any], tables: Mapping[str, Table], words: str) -> Table:
+    name = row["table_name"]
+    if name not in tables:
+        raise ValueError(words.format(name or "NULL", ", ".join(tables)))
+    return tables[name]
+
+
+def _repair(row: Mapping[str, Any], table: Table) -> Repair:
+    key, before, after = row["key"], row["before"], row["after"]
     values: dict[str, Any] = {}
     for name, text in (("key", key), ("before", before), ("after", after)):
-        values[name] = value = (
-            json.loads(text, parse_float=str, parse_int=_integer) if text is not None else None
-        )
+        values[name] = value = parse(text)
         missing = value is None and name != "after"
         if missing or (value is not None and (not isinstance(value, dict) or not value)):
             raise ValueError(f"it returns {text or 'NULL'} as {name}, which names no column")
-    assert key is not None
-    assert before is not None
     if any(value is None for value in values["key"].values()):
         raise ValueError(f"it returns the key {key}, and NULL finds no row")
     if after is not None and values["after"].keys() != values["before"].keys():
         raise ValueError(f"it returns {before} as before and {after} as after: different columns")
-    return Repair(values["key"], values["before"], values["after"], (key, before, after))
+    return Repair(values["key"], values["before"], values["after"], (key, before, after), table)
 
 
-def keep(
-    conn: Connection, repairs: Sequence[Repair], *, run_id: str, change: str, remedy: str, table: str
-) -> None:
+def parse(text: str | None) -> Any:
+    """Return the value of a jsonb's text, numbers that a float would round as texts.
+
+    >>> parse('{"a": 1.10, "b": 2}')
+    {'a': '1.10', 'b': 2}
+    """
+    if text is None:
+        return None
+    # Rows are held meanwhile, and most have no such number.
+    if not _ROUNDED.search(text):
+        return json.loads(text)
+    return json.loads(text, parse_float=str, parse_int=_integer)
+
+
+_ROUNDED = re.compile(r"[0-9]\.[0-9]|[0-9]{16}")
+
+
+def _integer(text: str) -> int | str:
+    return int(text) if len(text) < 19 else text
+
+
+def keep(conn: Connection, repairs: Sequence[Repair], *, run_id: str, change: str, remedy: str) -> None:
     """Write repairs to quarantine, in the transaction that is open."""
     if repairs:
-        keys, befores, afters = zip(*(repair.texts for repair in repairs), strict=True)
         conn.execute(
             "INSERT INTO pgrunbook.quarantine (run_id, change, remedy, table_name, key, before, after)"
-            " SELECT %s, %s, %s, %s, kept.*"
-            " FROM unnest(%s::text[]::jsonb[], %s::text[]::jsonb[], %s::text[]::jsonb[]) AS kept",
-            (run_id, change, remedy, table, list(keys), list(befores), list(afters)),
+            " SELECT %s, %s, %s, kept.* FROM unnest(%s::text[], %s::text[]::jsonb[], %s::text[]::jsonb[],"
+            " %s::text[]::jsonb[]) AS kept",
+            (run_id, change, remedy, *_columns(repairs)),
         )
 
 
-def kept(conn: Connection, *, change: str, remedy: str, below: int | None, limit: int) -> dict[int, Repair]:
-    """Return what a remedy replaced and nobody gave back yet, by number, newest first, locked."""
+def last(conn: Connection) -> int:
+    """Return the number of the newest row of the quarantine, 0 where there is none."""
+    row = conn.execute("SELECT coalesce(max(id), 0) AS newest FROM pgrunbook.quarantine").fetchone()
+    return row["newest"] if row else 0
+
+
+def again(conn: Connection, repairs: Sequence[Repair], *, change: str, remedy: str, since: int) -> bool:
+    """Return whether one of these rows is in quarantine already with a number above `since`."""
+    names, keys, _befores, _afters = _columns(repairs)
     found = conn.execute(
-        "SELECT id, key::text, before::text, after::text FROM pgrunbook.quarantine"
-        " WHERE change = %s AND remedy = %s AND undone_at IS NULL AND (%s::bigint IS NULL OR id < %s)"
-        " ORDER BY id DESC LIMIT %s FOR UPDATE",
-        (change, remedy, below, below, limit),
+        f"SELECT 1 AS found FROM unnest(%s::text[], %s::text[]::jsonb[]) AS one (table_name, key)"
+        f" CROSS JOIN LATERAL ({_SAME_KEY}) AS q"
+        " WHERE q.table_name = one.table_name AND q.change = %s AND q.remedy = %s AND q.id > %s LIMIT 1",
+        (names, keys, change, remedy, since),
+    ).fetchone()
+    return found is not None
+
+
+# OFFSET lets no other condition in, so that it is the key that is looked up, whatever is known of the table.
+_SAME_KEY: LiteralString = (
+    "SELECT * FROM pgrunbook.quarantine AS q WHERE q.key = one.key AND q.undone_at IS NULL OFFSET 0"
+)
+
+
+def kept(
+    conn: Connection,
+    tables: Mapping[str, Table],
+    *,
+    change: str,
+    remedy: str,
+    below: int | None,
+    limit: int,
+    whole_batches: bool,
+) -> dict[int, Repair]:
+    """Return what a remedy replaced and nobody gave back yet, by number, newest first, locked.
+
+    With `whole_batches` it ends where a batch of the remedy does, be it above the limit. Raises ValueError for
+    rows of another table.
+    """
+    found: list[dict[str, Any]] = []
+    while True:
+        page = conn.execute(
+            "SELECT id, batch::text AS batch, table_name, key::text, before::text, after::text"
+            " FROM pgrunbook.quarantine WHERE change = %s AND remedy = %s AND undone_at IS NULL"
+            " AND (%s::bigint IS NULL OR id < %s) ORDER BY id DESC LIMIT %s FOR UPDATE",
+            (change, remedy, below, below, limit),
+        ).fetchall()
+        same = page
+        if found:
+            oldest = found[-1]["batch"]
+            same = page[: next((n for n, row in enumerate(page) if row["batch"] != oldest), len(page))]
+        found += same
+        if not whole_batches or len(page) < limit or len(same) < len(page) or page[-1]["batch"] is None:
+            break
+        below = page[-1]["id"]
+    holds = "quarantine holds rows of {}, and it changes {}"
+    return {row["id"]: _repair(row, _table(row, tables, holds)) for row in found}
+
+
+def count(conn: Connection, *, change: str, remedy: str) -> int:
+    """Return how many rows a remedy replaced and nobody gave back yet."""
+    row = conn.execute(
+        "SELECT count(*) AS rows FROM pgrunbook.quarantine"
+        " WHERE change = %s AND remedy = %s AND undone_at IS NULL",
+        (change, remedy),
+    ).fetchone()
+    return row["rows"] if row else 0
+
+
+def repaired_since(conn: Connection, numbers: Sequence[int], *, change: str, remedy: str) -> set[int]:
+    """Return those of these numbers whose row was repaired once more since, and that not given back."""
+    found = conn.execute(
+        f"SELECT DISTINCT one.id FROM pgrunbook.quarantine AS one CROSS JOIN LATERAL ({_SAME_KEY}) AS q"
+        " WHERE q.table_name = one.table_name AND q.change = %s AND q.remedy = %s AND q.id > one.id"
+        " AND one.id = ANY(%s)",
+        (change, remedy, list(numbers)),
     ).fetchall()
-    return {row["id"]: _repair(row["key"], row["before"], row["after"]) for row in found}
+    return {row["id"] for row in found}
 
 
 def rounds(repairs: Mapping[int, Repair]) -> Iterator[dict[int, Repair]]:
@@ -92,9 +192,9 @@ def rounds(repairs: Mapping[int, Repair]) -> Iterator[dict[int, Repair]]:
     """
     left = dict(sorted(repairs.items(), reverse=True))
     while left:
-        part: dict[str, int] = {}
+        part: dict[tuple[Table, str], int] = {}
         for number, repair in left.items():
-            part.setdefault(repair.texts[0], number)
+            part.setdefault((repair.table, repair.texts[0]), number)
         yield {number: left.pop(number) for number in part.values()}
 
 
@@ -105,136 +205,6 @@ def mark_undone(conn: Connection, numbers: Iterable[int]) -> None:
     )
 
 
-def restore(conn: Connection, table: Sequence[str], repairs: Sequence[Repair]) -> set[int]:
-    """Give back what repairs replaced where the row is as the repair left it; return their positions.
-
-    A key that finds several rows gives nothing back.
-    """
-    restored: set[int] = set()
-    for positions in _alike(repairs):
-        part = [repairs[position] for position in positions]
-        give_back = _insert if part[0].after is None else _update
-        restored |= {positions[number] for number in give_back(conn, table, part)}
-    return restored
-
-
-def whole(conn: Connection, table: Sequence[str], repairs: Sequence[Repair]) -> set[tuple[int, str]]:
-    """Return the text of every row that a repair's key finds, with the repair's position."""
-    found: set[tuple[int, str]] = set()
-    for positions in _alike(repairs):
-        part = [repairs[position] for position in positions]
-        statement = sql.SQL(
-            "SELECT kept.number, (t.*)::text AS row FROM {kept} JOIN {table} AS t ON {is_key}"
-        )
-        rows = conn.execute(_filled(statement, table, part), _values(part)).fetchall()
-        found |= {(positions[row["number"] - 1], row["row"]) for row in rows}
-    return found
-
-
-def touched_by_delete(conn: Connection, table: Sequence[str]) -> list[str]:
-    """Return the tables whose rows a foreign key would delete or change with rows of this table."""
-    found = conn.execute(
-        "SELECT DISTINCT conrelid::regclass::text AS other FROM pg_constraint"
-        " WHERE contype = 'f' AND confrelid = to_regclass(%s) AND confdeltype IN ('c', 'n', 'd') ORDER BY 1",
-        (sql.Identifier(*table).as_string(conn),),
-    ).fetchall()
-    return [row["other"] for row in found]
-
-
-def _update(conn: Connection, table: Sequence[str], repairs: Sequence[Repair]) -> list[int]:
-    writable = set(_writable(conn, table, identity=False))
-    columns = [name for name in repairs[0].before if name in writable]
-    if not columns:
-        return []
-    # As jsonb, because json, xml and point have no equality of their own.
-    as_left = [
-        sql.SQL("to_jsonb(t.{0}) IS NOT DISTINCT FROM to_jsonb(a.{0})").format(_name(name))
-        for name in repairs[0].before
-    ]
-    statement = sql.SQL(
-        "UPDATE {table} AS t SET {assignments}"
-        " FROM {kept} CROSS JOIN LATERAL jsonb_populate_record(NULL::{table}, kept.after) AS a"
-        " WHERE {is_key} AND {as_left} AND {alone} RETURNING kept.number"
-    )
-    filled = _filled(
-        statement,
-        table,
-        repairs,
-        assignments=sql.SQL(", ").join(sql.SQL("{0} = b.{0}").format(_name(name)) for name in columns),
-        as_left=sql.SQL(" AND ").join(as_left),
-        alone=sql.SQL(
-            "NOT EXISTS (SELECT FROM {table} AS o"
-            " WHERE {is_key} AND (o.tableoid, o.ctid) <> (t.tableoid, t.ctid))"
-        ).format(table=_name(*table), is_key=_is_key(repairs, "o")),
-    )
-    return [row["number"] - 1 for row in conn.execute(filled, _values(repairs)).fetchall()]
-
-
-def _insert(conn: Connection, table: Sequence[str], repairs: Sequence[Repair]) -> list[int]:
-    there = sql.SQL("SELECT DISTINCT kept.number FROM {kept} JOIN {table} AS t ON {is_key}")
-    found = conn.execute(_filled(there, table, repairs), _values(repairs)).fetchall()
-    taken = {row["number"] - 1 for row in found}
-    gone = [number for number in range(len(repairs)) if number not in taken]
-    columns = [_name(name) for name in _writable(conn, table, identity=True)]
-    statement = sql.SQL("INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE SELECT {values} FROM {kept}")
-    if gone:
-        part = [repairs[number] for number in gone]
-        values = sql.SQL(", ").join(sql.SQL("b.{}").format(column) for column in columns)
-        filled = _filled(statement, table, part, columns=sql.SQL(", ").join(columns), values=values)
-        conn.execute(filled, _values(part))
-    return gone
-
-
-# Rows of the quarantine, and for each what its key and its old values are in the table's own types.
-_KEPT = sql.SQL(
-    "unnest(%(keys)s::text[]::jsonb[], %(befores)s::text[]::jsonb[], %(afters)s::text[]::jsonb[])"
-    " WITH ORDINALITY AS kept (key, before, after, number)"
-    " CROSS JOIN LATERAL jsonb_populate_record(NULL::{table}, kept.key) AS k"
-    " CROSS JOIN LATERAL jsonb_populate_record(NULL::{table}, kept.before) AS b"
-)
-
-
-def _values(repairs: Sequence[Repair]) -> dict[str, list[str | None]]:
+def _columns(repairs: Sequence[Repair]) -> tuple[list[str], list[str], list[str], list[str | None]]:
     keys, befores, afters = zip(*(repair.texts for repair in repairs), strict=True)
-    return {"keys": list(keys), "befores": list(befores), "afters": list(afters)}
-
-
-def _filled(
-    statement: sql.SQL, table: Sequence[str], repairs: Sequence[Repair], **parts: sql.Composable
-) -> sql.Composed:
-    name = _name(*table)
-    return statement.format(table=name, kept=_KEPT.format(table=name), is_key=_is_key(repairs, "t"), **parts)
-
-
-def _is_key(repairs: Sequence[Repair], row: LiteralString) -> sql.Composed:
-    """Return the condition that a row is a key's, in the columns' own types, so that an index serves it."""
-    equal = sql.SQL("{row}.{column} = k.{column}")
-    return sql.SQL(" AND ").join(equal.format(row=sql.SQL(row), column=_name(key)) for key in repairs[0].key)
-
-
-def _alike(repairs: Sequence[Repair]) -> list[list[int]]:
-    """Return the positions of repairs, those of the same columns together."""
-    alike: dict[tuple[object, ...], list[int]] = {}
-    for position, repair in enumerate(repairs):
-        shape = (tuple(repair.key), tuple(repair.before), repair.after is None)
-        alike.setdefault(shape, []).append(position)
-    return list(alike.values())
-
-
-def _name(*parts: str) -> sql.SQL:
-    """Return a quoted name for a statement with parameters, where a percent sign has to be doubled."""
-    return sql.SQL(sql.Identifier(*parts).as_string().replace("%", "%%"))
-
-
-def _writable(conn: Connection, table: Sequence[str], *, identity: bool) -> list[str]:
-    """Return the columns that a value may be written to, in order; `identity` with those GENERATED ALWAYS."""
-    found = conn.execute(
-        "SELECT attname::text AS name FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0"
-        " AND NOT attisdropped AND attgenerated = '' AND (%s OR attidentity <> 'a') ORDER BY attnum",
-        (sql.Identifier(*table).as_string(conn), identity),
-    ).fetchall()
-    return [row["name"] for row in found]
-
-
-def _integer(text: str) -> int | str:
-    return int(text) if len(text) < 19 else text
+    return [".".join(repair.table) for repair in repairs], list(keys), list(befores), list(afters)

@@ -1,36 +1,30 @@
-"""Repairs what a check found, keeps what it replaced, and can give it back."""
+"""Repairs what a check found, batch by batch, and keeps what it replaced."""
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
-import psycopg
-
-from pgrunbook import quarantine
+from pgrunbook import quarantine, restoring
+from pgrunbook.batch import Batches, Rules, begin, is_sized
 from pgrunbook.change import Script
 from pgrunbook.errors import RemedyFailed
+from pgrunbook.pace import Progress
 from pgrunbook.patience import split_name
-from pgrunbook.quarantine import Repair
+from pgrunbook.quarantine import Repair, Table
+from pgrunbook.rowhold import RowHold
 from pgrunbook.session import Connection
 
-__all__ = ["Applied", "Preview", "Repair", "Undone", "apply", "preview", "undo"]
+__all__ = ["Applied", "Preview", "Repair", "apply", "names", "preview", "tables"]
 
-T = TypeVar("T")
 
-TIMEOUT_MS = 30_000
-# A batch that waits keeps the rows that it repaired already: it gives them back soon and tries again.
-LOCK_TIMEOUT_MS = 50
-ATTEMPTS, PAUSE_S = 40, 0.25
-UNDO_BATCH = 1_000
+ASKED = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a remedy would do, tried and taken back."""
+    """What a remedy would do, tried and taken back; `table` names the tables where they are several."""
 
     remedy: str
     table: str
@@ -40,42 +34,37 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What a remedy did."""
+    """What a remedy did; `worst_hold_ms` is the longest that anybody can have waited for its rows."""
 
     remedy: str
     table: str
     repairs: int
     batches: int
+    seconds: float = field(default=0.0, compare=False)
+    worst_hold_ms: float = field(default=0.0, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Undone:
-    """What an undo gave back, and the rows that others changed since, which it left alone."""
-
-    remedy: str
-    restored: int
-    refused: tuple[Mapping[str, Any], ...]
-
-
-def preview(conn: Connection, look: Connection, script: Script) -> Preview:
+def preview(conn: Connection, look: Connection, script: Script, *, rules: Rules | None = None) -> Preview:
     """Return the first batch of a remedy as before/after rows, and whether undo gives every row back.
 
     Everything happens in a transaction that is rolled back; the proof compares the text of each whole row
     after the undo with the row as another session sees it. Raises RemedyFailed with the server's reason.
     """
-    table = _table(script)
+    rules = rules or Rules()
+    batches = Batches(conn, look, script, rules, fixed=not is_sized(script))
 
-    def attempt() -> Preview:
+    def attempt(size: int, hold: RowHold) -> tuple[list[Repair], bool]:
         with conn.transaction(force_rollback=True):
-            repairs = _batch(conn, script)
-            restored = quarantine.restore(conn, table, repairs)
+            begin(conn, rules, size)
+            repairs = _repair(conn, script)
+            restored = restoring.restore(conn, repairs)
             proved = len(restored) == len(repairs)
-            if proved and repairs:
-                proved = quarantine.whole(conn, table, repairs) == quarantine.whole(look, table, repairs)
-            return Preview(script.name, ".".join(table), tuple(repairs), proved)
+            rows = restoring.whole(conn, repairs) if proved else set()
+        # Nobody waits for rows any more; who changed them meanwhile makes a proof fail, never pass.
+        return repairs, proved and rows == restoring.whole(look, repairs)
 
-    with _guarded(script):
-        return _patiently(attempt, lambda: None)
+    repairs, proved = batches.one(attempt)
+    return Preview(script.name, names(script), tuple(repairs), proved)
 
 
 def apply(
@@ -84,134 +73,95 @@ def apply(
     *,
     run_id: str,
     change: str,
-    on_batch: Callable[[int], None] = lambda _repairs: None,
-    checkpoint: Callable[[], None] = lambda: None,
+    look: Connection | None = None,
+    rules: Rules | None = None,
+    expected: int = 0,
+    on_batch: Callable[[Progress], None] = lambda _progress: None,
 ) -> Applied:
     """Run a remedy batch by batch until it finds nothing more; each batch commits with its quarantine rows.
 
+    No batch holds rows for longer than the stall budget: one that would is taken back and tried smaller.
     Stopped at any moment, the next call goes on where it ended. Raises RemedyFailed when a batch fails
-    or repairs a row a second time, which would never end; and whatever `checkpoint` raises to stop it.
+    or repairs a row a second time, which would never end; and whatever the checkpoint raises to stop it.
     """
-    table = _table(script)
-    total = batches = 0
-    seen: set[str] = set()
+    rules = rules or Rules()
+    began = time.perf_counter()
+    batches = Batches(conn, look, script, rules, fixed=not is_sized(script))
+    rows = number = 0
+    since = quarantine.last(conn)
 
-    def attempt() -> list[Repair]:
+    def attempt(size: int, hold: RowHold) -> list[Repair]:
         with conn.transaction():
-            repairs = _batch(conn, script)
-            keys = {repair.texts[0] for repair in repairs}
-            if len(keys) < len(repairs) or keys & seen:
-                raise RemedyFailed(
-                    remedy=script.name,
-                    reason="it repairs the same row twice and would never end",
-                    next_step="let it find only rows that still need repair; the last batch was rolled back",
-                )
-            quarantine.keep(
-                conn, repairs, run_id=run_id, change=change, remedy=script.name, table=".".join(table)
-            )
-            seen.update(keys)
+            begin(conn, rules, size)
+            repairs = _repair(conn, script)
+            if repairs:
+                _require_new(conn, script, repairs, change=change, since=since if number else None)
+                quarantine.keep(conn, repairs, run_id=run_id, change=change, remedy=script.name)
+            hold.check()
             return repairs
 
-    while True:
-        checkpoint()
-        with _guarded(script, checkpoint):
-            repairs = _patiently(attempt, checkpoint)
-        if not repairs:
-            return Applied(script.name, ".".join(table), total, batches)
-        total, batches = total + len(repairs), batches + 1
-        on_batch(total)
+    while repairs := batches.one(attempt):
+        rows, number = rows + len(repairs), number + 1
+        on_batch(Progress(rows, expected, time.perf_counter() - began, batches.pace.size))
+    seconds = time.perf_counter() - began
+    return Applied(script.name, names(script), rows, number, seconds, batches.pace.worst_ms)
 
 
-def undo(
-    conn: Connection, script: Script, *, change: str, checkpoint: Callable[[], None] = lambda: None
-) -> Undone:
-    """Give back what a remedy replaced, newest first, batch by batch.
-
-    A row that somebody changed since is left as it is and listed. Raises RemedyFailed with the server's
-    reason, for instance when a constraint now forbids the old value; that batch is left as it was.
-    """
-    table = _table(script)
-    restored = 0
-    refused: list[Mapping[str, Any]] = []
-    newest: int | None = None
-
-    def attempt() -> tuple[dict[int, Repair], set[int]]:
-        with conn.transaction():
-            _limit(conn)
-            kept = quarantine.kept(conn, change=change, remedy=script.name, below=newest, limit=UNDO_BATCH)
-            given_back: set[int] = set()
-            for part in quarantine.rounds(kept):
-                numbers = list(part)
-                done = quarantine.restore(conn, table, [part[number] for number in numbers])
-                given_back |= {numbers[position] for position in done}
-            quarantine.mark_undone(conn, given_back)
-            return kept, given_back
-
-    while True:
-        checkpoint()
-        with _guarded(script, checkpoint):
-            kept, given_back = _patiently(attempt, checkpoint)
-        if not kept:
-            return Undone(script.name, restored, tuple(refused))
-        newest = min(kept)
-        restored += len(given_back)
-        refused += [kept[number].key for number in sorted(kept.keys() - given_back, reverse=True)]
+def tables(script: Script) -> Mapping[str, Table]:
+    """Return the tables that a remedy changes, by their names as SQL spells them and as quarantine does."""
+    parts = {name: split_name(name) for name in script.repairs}
+    return parts | {".".join(table): table for table in parts.values()}
 
 
-def _table(script: Script) -> tuple[str, ...]:
-    target = script.statements[0].target
-    assert target is not None, f"{script.label} changes no table"
-    return split_name(target)
+def names(script: Script) -> str:
+    """Return the tables that a remedy changes in words."""
+    return ", ".join(".".join(split_name(name)) for name in script.repairs)
 
 
-def _limit(conn: Connection) -> None:
-    conn.execute(f"SET LOCAL statement_timeout = {TIMEOUT_MS}")
-    conn.execute(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}")
-
-
-def _batch(conn: Connection, script: Script) -> list[Repair]:
-    _limit(conn)
-    if script.statements[0].verb == "DELETE" and (
-        others := quarantine.touched_by_delete(conn, _table(script))
-    ):
+def _require_new(
+    conn: Connection, script: Script, repairs: list[Repair], *, change: str, since: int | None
+) -> None:
+    # A remedy that never ends comes to batches of nothing but such rows: a few of each are enough.
+    once = {(repair.table, repair.texts[0]) for repair in repairs}
+    again = len(once) < len(repairs) or (
+        since is not None
+        and quarantine.again(conn, repairs[:ASKED], change=change, remedy=script.name, since=since)
+    )
+    if again:
         raise RemedyFailed(
             remedy=script.name,
-            reason=f"a foreign key would change {', '.join(others)} with the rows that it deletes",
-            next_step="repair these tables first, by their own remedy; quarantine keeps rows of one table",
+            reason="it repairs the same row twice and would never end",
+            next_step="let it find only rows that still need repair; the last batch was rolled back",
         )
+
+
+def _repair(conn: Connection, script: Script) -> list[Repair]:
+    """Run the statement and return what it repaired; refuse what quarantine would not know of."""
+    by_name = tables(script)
+    changed = list(dict.fromkeys(by_name.values()))
+    for name, verb in script.repairs.items():
+        others = restoring.touched_by_delete(conn, by_name[name], besides=changed) if verb == "DELETE" else []
+        if others:
+            raise RemedyFailed(
+                remedy=script.name,
+                reason=f"a foreign key would change {', '.join(others)} with the rows that it deletes",
+                next_step="repair these tables first, or with it in WITH queries: quarantine keeps what it returns",
+            )
+    before = restoring.changed(conn, changed)
     try:
-        return quarantine.read(conn, script.text)
+        repairs = quarantine.read(conn, script.text, by_name)
     except ValueError as error:
         raise RemedyFailed(
             remedy=script.name,
             reason=str(error),
             next_step="return objects such as jsonb_build_object('id', t.id) AS key; nothing was changed",
         ) from None
-
-
-def _patiently(attempt: Callable[[], T], checkpoint: Callable[[], None]) -> T:
-    """Return what the attempt returns, trying again while somebody holds a row that it wants."""
-    for _ in range(ATTEMPTS - 1):
-        try:
-            return attempt()
-        except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
-            checkpoint()
-            time.sleep(PAUSE_S)
-    return attempt()
-
-
-@contextlib.contextmanager
-def _guarded(script: Script, checkpoint: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Turn the server's refusals into RemedyFailed; a cancelled statement into what the checkpoint raises."""
-    try:
-        yield
-    except psycopg.Error as error:
-        if isinstance(error, psycopg.errors.QueryCanceled):
-            checkpoint()
-        lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    after = restoring.changed(conn, changed)
+    if before is not None and after is not None and after - before != len(repairs):
         raise RemedyFailed(
             remedy=script.name,
-            reason=lines[0],
-            details=lines[1:3],
-            next_step="nothing of this batch was changed; mend the cause and call it again",
-        ) from error
+            reason=f"it changed {after - before:,} rows of {names(script)} and returned {len(repairs):,}",
+            next_step="return every row that it changes, and mind triggers and foreign keys that change others;"
+            " the batch was rolled back",
+        )
+    return repairs

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
-from pgrunbook import remedy
+from pgrunbook import preflight, remedy, undoing
+from pgrunbook.batch import Rules
 from pgrunbook.binding import Binding
-from pgrunbook.change import Script
-from pgrunbook.errors import WindowEnded
+from pgrunbook.change import Change, Script
+from pgrunbook.errors import RemedyFailed, WindowEnded
 from pgrunbook.forecast import LOCKS_S, seconds_until
+from pgrunbook.pace import Progress
 
-__all__ = ["apply", "preview", "undo"]
+__all__ = ["apply", "preview", "preview_undo", "undo"]
 
 
 def preview(binding: Binding, script: Script) -> remedy.Preview:
     """Return what a remedy would do, tried in a transaction that is rolled back."""
-    found = remedy.preview(binding.work, binding.control, script)
+    found = remedy.preview(binding.work, binding.control, script, rules=_rules(binding, script))
     binding.note(
         "remedy previewed",
         {"remedy": script.name, "rows": len(found.repairs), "undo_proved": found.undo_proved},
@@ -23,17 +26,26 @@ def preview(binding: Binding, script: Script) -> remedy.Preview:
     return found
 
 
-def apply(binding: Binding, script: Script) -> remedy.Applied:
-    """Run a remedy; what it replaces goes to quarantine.
+def apply(binding: Binding, change: Change, script: Script) -> remedy.Applied:
+    """Run a remedy if its check finds rows now; what it replaces goes to quarantine.
 
-    Raises WindowEnded when the window has no time for another batch; what was repaired before stays.
+    Raises RemedyFailed when its check cannot be run, and WindowEnded when the window has no time for another
+    batch; what was repaired before stays.
     """
-    binding.note("remedy started", {"remedy": script.name, "file": script.label, "sha256": script.sha256})
+    expected = _found(binding, change, script)
+    if expected == 0:
+        binding.note("remedy not needed", {"remedy": script.name, "rows": 0, "found": 0})
+        return remedy.Applied(script.name, remedy.names(script), 0, 0)
+    binding.note(
+        "remedy started",
+        {"remedy": script.name, "file": script.label, "sha256": script.sha256, "found": expected},
+    )
     repaired = 0
 
-    def count(rows: int) -> None:
+    def count(progress: Progress) -> None:
         nonlocal repaired
-        repaired = rows
+        repaired = progress.rows
+        binding.on_progress(progress)
 
     try:
         done = remedy.apply(
@@ -41,26 +53,102 @@ def apply(binding: Binding, script: Script) -> remedy.Applied:
             script,
             run_id=binding.run_id,
             change=binding.change,
+            look=binding.control,
+            rules=_rules(binding, script, _in_time(binding, script, lambda: repaired)),
+            expected=expected or 0,
             on_batch=count,
-            checkpoint=_in_time(binding, script, lambda: repaired),
         )
     except WindowEnded as ended:
         binding.note("remedy stopped", {"remedy": script.name, "rows": repaired, "reason": str(ended)})
         raise
     binding.note(
         "remedy applied",
-        {"remedy": script.name, "table": done.table, "rows": done.repairs, "batches": done.batches},
+        {
+            "remedy": script.name,
+            "table": done.table,
+            "rows": done.repairs,
+            "batches": done.batches,
+            "seconds": round(done.seconds, 3),
+            "worst_hold_ms": round(done.worst_hold_ms, 1),
+        },
     )
     return done
 
 
-def undo(binding: Binding, script: Script) -> remedy.Undone:
+def undo(binding: Binding, change: Change, script: Script) -> undoing.Undone:
     """Give back what a remedy replaced; rows that others changed since are left alone."""
-    done = remedy.undo(binding.work, script, change=binding.change, checkpoint=binding.checkpoint)
+    done = undoing.undo(
+        binding.work,
+        script,
+        change=binding.change,
+        look=binding.control,
+        rules=_rules(binding, script, binding.checkpoint),
+        on_batch=binding.on_progress,
+        step_of=lambda rule, column: _maker(change, rule, column),
+    )
     binding.note(
-        "remedy undone", {"remedy": script.name, "rows": done.restored, "left_alone": list(done.refused)[:50]}
+        "remedy undone",
+        {
+            "remedy": script.name,
+            "rows": done.restored,
+            "left_alone": done.left_alone,
+            "first": [one.facts for one in done.refused],
+            "worst_hold_ms": round(done.worst_hold_ms, 1),
+        },
     )
     return done
+
+
+def preview_undo(binding: Binding, script: Script) -> undoing.Undone:
+    """Return what undo would give back, leave alone and be forbidden, tried and taken back."""
+    found = undoing.preview(
+        binding.work,
+        script,
+        change=binding.change,
+        look=binding.control,
+        rules=_rules(binding, script, binding.checkpoint),
+        on_batch=binding.on_progress,
+    )
+    binding.note(
+        "remedy undo previewed",
+        {
+            "remedy": script.name,
+            "rows": found.restored,
+            "left_alone": found.left_alone,
+            "forbidden": list(found.forbidden),
+        },
+    )
+    return found
+
+
+def _rules(binding: Binding, script: Script, checkpoint: Callable[[], None] = lambda: None) -> Rules:
+    stall_ms = script.header.stall_budget_ms or binding.budgets.stall_ms
+    return Rules(stall_ms, binding.budgets.remedy_share, checkpoint)
+
+
+def _found(binding: Binding, change: Change, script: Script) -> int | None:
+    """Return how many rows the remedy's check finds now, or None where the remedy answers no check."""
+    checks = [check for check in change.preflight if check.name == script.name]
+    for check in checks:
+        finding = preflight.run_check(binding.control, check)
+        if finding.problem:
+            raise RemedyFailed(
+                remedy=script.name,
+                reason=f"its check {check.label} {finding.problem}",
+                next_step="mend the check or the privilege; without it nobody knows what to repair",
+            )
+        return finding.total
+    return None
+
+
+def _maker(change: Change, rule: str, column: str) -> str:
+    """Return the last step that names a rule, or requires a column."""
+    for step in reversed(change.steps):
+        text = " ".join(one.text for one in step.migrate.statements)
+        named = rule and re.search(rf"(?<![\w$]){re.escape(rule)}(?![\w$])", text)
+        if named or (column and re.search(rf"(?is){re.escape(column)}\W.*NOT\s+NULL", text)):
+            return step.name
+    return ""
 
 
 def _in_time(binding: Binding, script: Script, repaired: Callable[[], int]) -> Callable[[], None]:

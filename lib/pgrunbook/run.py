@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pgrunbook import (
-    events,
-    explain,
-    preflight,
-    rehearsal,
-    remedy,
-    repair,
-    rollback,
-    session,
-    signalling,
-    standing,
-)
-from pgrunbook.apply import apply_step
+from pgrunbook import events, explain, preflight, prospect, repair, rollback, signalling, standing, violation
+from pgrunbook.audits import Audits
 from pgrunbook.binding import Binding, library_version
 from pgrunbook.change import Change, Step
-from pgrunbook.errors import GateClosed, PreflightMissing, StepCancelled, WindowTooShort
+from pgrunbook.errors import GateClosed, StepCancelled, WindowTooShort
 from pgrunbook.explain import Timing
 from pgrunbook.gate import ROLLBACK, Decision, Gates, Policy, is_step, subject
 from pgrunbook.identity import new_run_id, operator_name
@@ -33,10 +20,12 @@ from pgrunbook.ledger import Chain, Ledger, Status
 from pgrunbook.patience import Blocker
 from pgrunbook.preflight import Board, Finding
 from pgrunbook.rehearsal import Rehearsal
+from pgrunbook.remedy import Applied, Preview
 from pgrunbook.server import Server
 from pgrunbook.session import Connection, ServerFacts
 from pgrunbook.step import Budgets, Cancelled, Outcome
 from pgrunbook.target import Target
+from pgrunbook.undoing import Undone
 
 __all__ = ["ROLLBACK", "Run"]
 
@@ -60,7 +49,6 @@ class Run:
     still_here: Callable[[], bool] = lambda: True
     on_wait: Callable[[Sequence[Blocker], int], None] = lambda _blockers, _attempt: None
     run_id: str = ""
-    board: Board | None = None
     rehearsal: Rehearsal | None = None
     outcomes: list[Outcome] = field(default_factory=list)
     timed_before: tuple[Timing, ...] = ()
@@ -71,6 +59,7 @@ class Run:
     """The step, the remedy or the rollback that runs now."""
     gates: Gates = field(init=False)
     binding: Binding = field(init=False)
+    audits: Audits = field(init=False)
 
     def __post_init__(self) -> None:
         """Connect, and read where we are; raises CannotConnect or NotPrimary."""
@@ -80,6 +69,7 @@ class Run:
             self.change.name, self.target, self.run_id, self.records, self.operator, budgets=self.budgets
         )
         self.binding.on_wait = self._waits
+        self.audits = Audits(self.change, self.binding)
         with contextlib.ExitStack() as opening:
             # A run that cannot begin leaves no session.
             opening.callback(self.close)
@@ -89,6 +79,11 @@ class Run:
             )  # fmt: skip
             self.binding.note("run opened", opened)
             opening.pop_all()
+
+    @property
+    def board(self) -> Board | None:
+        """Return what the last audit found."""
+        return self.audits.board
 
     @property
     def facts(self) -> ServerFacts:
@@ -133,49 +128,46 @@ class Run:
 
     def preflight(self) -> Board:
         """Return the board: what stands in the way of this change now."""
-        self.board = preflight.audit(self.control, self.change)
-        self.binding.note("preflight", events.audited(self.board))
-        return self.board
+        return self.audits.take()
 
-    def preview_remedy(self, name: str) -> remedy.Preview:
+    def preview_remedy(self, name: str) -> Preview:
         """Return what a remedy would do, tried in a transaction that is rolled back."""
         return repair.preview(self.binding, self.change.remedy(name))
 
-    def apply_remedy(self, name: str) -> remedy.Applied:
+    def apply_remedy(self, name: str) -> Applied:
         """Run a remedy whose gate is open; what it replaces goes to quarantine. Raises WindowEnded."""
         script = self.change.remedy(name)
         self._may_go_on(name, script.sha256)
         with self._stopping(name):
-            return repair.apply(self.binding, script)
+            return repair.apply(self.binding, self.change, script)
 
-    def undo_remedy(self, name: str) -> remedy.Undone:
+    def undo_remedy(self, name: str) -> Undone:
         """Give back what a remedy with an open gate replaced; rows that others changed since are left alone."""
         script = self.change.remedy(name)
         self._may_go_on(name, script.sha256)
         with self._stopping(name):
-            return repair.undo(self.binding, script)
+            return repair.undo(self.binding, self.change, script)
+
+    def preview_undo(self, name: str) -> Undone:
+        """Return what undo would give back, leave alone and be forbidden, tried and taken back."""
+        script = self.change.remedy(name)
+        self.binding.resume()
+        with self._stopping(name):
+            return repair.preview_undo(self.binding, script)
 
     def remaining(self) -> tuple[Step, ...]:
         """Return the steps whose promise does not hold yet; reads only."""
-        found = ((step, preflight.run_check(self.control, step.verify)) for step in self.change.steps)
-        return tuple(step for step, finding in found if finding.problem or finding.total)
+        return prospect.remaining(self.binding, self.change)
 
     def rehearse(self, server: Server) -> Rehearsal:
-        """Return what every file does to a clone of the target's schema on the embedded server.
-
-        The clone holds what is in place already: only the remaining steps are run on it.
-        """
-        remaining = dataclasses.replace(self.change, steps=self.remaining())
-        path = session.rows(self.control, "search_path")[0]["path"]
-        name = f"rehearsal_{self.change.name[:30]}_{secrets.token_hex(3)}"
-        self.rehearsal = rehearsal.rehearse(remaining, self.target, server, name=name, search_path=path)
-        self.binding.note("rehearsed", events.rehearsed(self.rehearsal))
+        """Return what every file of the remaining steps does to a clone of the target's schema."""
+        self.rehearsal = prospect.rehearse(self.binding, self.change, server)
         return self.rehearsal
 
     def require_ready(self, name: str) -> None:
         """Raise PreflightMissing or PreflightFailed when a GO to `name` would be refused anyway."""
         if is_step(self.change, name):
-            self._require_audit()
+            self.audits.require(self.change.step(name).name)
 
     def decide(self, name: str, *, go: bool, who: str, reason: str, how: str) -> Decision:
         """Record a decision about a step, a remedy or the rollback, before anything acts on it.
@@ -206,14 +198,14 @@ class Run:
     def apply(self, name: str) -> Outcome:
         """Apply one step, or say that it is done; the ledger, the catalog and the server decide together.
 
-        Raises GateClosed, StepOutOfOrder, ScriptChanged, OtherCluster, PreflightFailed, StepFailed,
+        Raises GateClosed, StepOutOfOrder, ScriptChanged, OtherCluster, PreflightFailed, RowsInTheWay, StepFailed,
         StepCancelled, LockNotTaken, WindowTooShort, WindowEnded; each leaves the step as it was.
         """
         chosen = self.change.step(name)
-        self._require_audit()
+        self.audits.require(chosen.name, asked_now=self._is_to_run(chosen))
         self._may_go_on(chosen.name, chosen.migrate.sha256)
         with self._stopping(chosen.name):
-            outcome = apply_step(self.binding, self.change, chosen)
+            outcome = violation.apply(self.binding, self.change, chosen, audits=self.audits, gates=self.gates)
         self.outcomes.append(outcome)
         return outcome
 
@@ -273,7 +265,7 @@ class Run:
     @contextlib.contextmanager
     def _stopping(self, name: str) -> Iterator[None]:
         """Say who was stopped where a job had not begun or had just ended, and note a step that did not fit."""
-        self.doing = name
+        self.doing, self.audits.stale = name, True
         try:
             yield
         except Cancelled:
@@ -286,11 +278,10 @@ class Run:
         finally:
             self.doing, self.blockers = "", ()
 
+    def _is_to_run(self, step: Step) -> bool:
+        row = self.ledger.steps(self.change.name).get(step.name)
+        return row is None or row.status is not Status.DONE
+
     def _waits(self, blockers: Sequence[Blocker], attempts: int) -> None:
         self.blockers = tuple(blockers)
         self.on_wait(blockers, attempts)
-
-    def _require_audit(self) -> None:
-        if self.board is None:
-            raise PreflightMissing(change=self.change.name)
-        self.board.require_go()

@@ -12,12 +12,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pgrunbook import change as changes
-from pgrunbook import kernel, live, places, question, samples, server, session, target, window
-from pgrunbook.errors import GateClosed
+from pgrunbook import duplication, kernel, live, places, question, samples, server, session, target, window
+from pgrunbook.errors import GateClosed, PreflightFailed
 from pgrunbook.gate import Policy
 from pgrunbook.loading import load_notebook_libraries
 from pgrunbook.run import ROLLBACK, Run
 from pgrunbook.server import Server
+from pgrunbook.standing import words
 from pgrunbook.step import Budgets
 from pgrunbook.target import Kind
 from pgrunbook.telling import telling
@@ -110,6 +111,11 @@ class Runbook:
         """Return what a remedy would do, row by row, tried and taken back."""
         return self._shown(f"Remedy {remedy}, preview", boards.preview(self.run.preview_remedy(remedy)))
 
+    async def preview_undo(self, remedy: str) -> View:
+        """Return what undo of a remedy would give back, leave alone and be forbidden; tried and taken back."""
+        found = await self._live(f"undo of remedy {remedy}, tried", lambda: self.run.preview_undo(remedy))
+        return self._shown(f"Remedy {remedy}, undo previewed", boards.undo_previewed(found))
+
     def sql(self, step: str) -> View:
         """Return the text of a step as it will be sent to the server."""
         return boards.script(self.run.change.step(step).migrate)
@@ -130,9 +136,8 @@ class Runbook:
     def time_after(self) -> View:
         """Return the cost of the change's queries before and after it."""
         timed = self.run.time_queries(after=True)
-        return self._shown(
-            "Queries before and after", costs.timings(self.run.timed_before, timed, self.run.change)
-        )
+        view = costs.timings(self.run.timed_before, timed, self.run.change)
+        return self._shown("Queries before and after", view)
 
     def lock_waits(self) -> View:
         """Return who waited for whom while the steps ran."""
@@ -152,6 +157,19 @@ class Runbook:
         from pgrunbook import reading
 
         return reading.select(self.run.target, query)
+
+    def duplicates(self, table: str, key: str, *, export: bool = False, remedy: str = "", **how: Any) -> View:
+        """Return totals and the largest groups of duplicates, and what would be done to each row.
+
+        `how` is the rest of `duplication.Wanted`; `remedy` tells what its first batch does, `export` writes all
+        groups beside the record. Raises BadKey, BadStrategy.
+        """
+        file = self.run.records / self.run.run_id / duplication.FILE if export else None
+        previewed = self.run.preview_remedy(remedy).repairs if remedy else None
+        wanted = duplication.Wanted(table, key, **how)
+        with session.connect(self.run.target, purpose="duplicates") as conn:
+            view = duplication.look(conn, wanted, file=file, previewed=previewed)
+        return self._shown(f"Duplicates of {table}", view)
 
     async def gate(self, name: str) -> View:
         """Ask the operator for GO on a step, a remedy or "rollback"; where nobody is there, the policy decides.
@@ -173,6 +191,9 @@ class Runbook:
             return self._shown(
                 "Gate rollback", View(f"gate rollback ... closed, the change stays: {closed.reason}")
             )
+        except PreflightFailed:
+            self._show_board(name)
+            raise
         return self._shown(f"Gate {name}", boards.decision(made))
 
     async def rehearse(self) -> View:
@@ -204,6 +225,9 @@ class Runbook:
         try:
             with self._traffic():
                 done = await self._live(f"{chosen.number} {title}", lambda: self.run.apply(step))
+        except PreflightFailed:
+            self._show_board(chosen.number)
+            raise
         except GateClosed:
             if not (why := await asyncio.to_thread(question.settled, self.run, step)):
                 raise
@@ -242,16 +266,7 @@ class Runbook:
         load_notebook_libraries()
         from pgrunbook.record import write_record
 
-        status = self.run.status()
-        done = sum(row["status"] == "done" for row in status)
-        words = (
-            "done"
-            if done == len(status)
-            else "rolled back"
-            if done == 0 and self.run.outcomes
-            else f"{done} of {len(status)} steps done"
-        )
-        self.run.finish(words)
+        self.run.finish(words(self.run.status(), acted=bool(self.run.outcomes)))
         path = write_record(self.run, self.shown)
         chain = self.run.check_chain()
         told = f": {path}" if kernel.attended() else ""
@@ -259,6 +274,11 @@ class Runbook:
             f"record written, event chain {'unbroken' if chain else 'not begun'}{told}",
             facts={"file": path.name, "run": self.run.run_id, "chain": str(chain)},
         )
+
+    def _show_board(self, step: str) -> None:
+        """Let the record tell the board that stopped a step."""
+        if self.run.board is not None:
+            self._shown(f"Preflight before {step}", boards.audit(self.run.board))
 
     def _shown(self, heading: str, view: View) -> View:
         self.shown.append((heading, view))

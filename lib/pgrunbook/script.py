@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -12,7 +13,9 @@ from pgrunbook.statement import Statement
 
 __all__ = ["Script", "check_statements"]
 
+_TABLE_COLUMN = ("table_name",)
 _REMEDY_COLUMNS = ("key", "before", "after")
+_CHANGES = ("UPDATE", "DELETE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,17 @@ class Script:
     def label(self) -> str:
         """Return the file inside its change, e.g. `migrate/002_add_key.sql`."""
         return f"{self.kind.value}/{self.path.name}"
+
+    @property
+    def repairs(self) -> Mapping[str, str]:
+        """Return the tables whose rows a remedy changes, as SQL spells them, with what it does to each."""
+        one = self.statements[0]
+        if one.target is not None:
+            return {one.target: one.verb}
+        # One that is deleted from anywhere counts as deleted from.
+        return {
+            change.table: change.verb for change in sorted(one.with_changes, key=lambda c: c.verb == "DELETE")
+        }
 
     @property
     def pieces(self) -> tuple[tuple[Statement, bytes], ...]:
@@ -69,7 +83,7 @@ def check_statements(script: Script, *, file: str) -> None:
                 "an index without a name: after a failure nobody could tell which one to clear away",
                 "give it a name",
             )
-    wanted = {Kind.REMEDY: "an UPDATE or DELETE", Kind.MIGRATE: "", Kind.ROLLBACK: ""}
+    wanted = {Kind.REMEDY: "a remedy", Kind.MIGRATE: "", Kind.ROLLBACK: ""}
     needed = wanted.get(script.kind, "a SELECT") or ("a statement" if alone else "")
     if needed and len(statements) > 1:
         why = "without a transaction" if needed == "a statement" else f"in a {script.kind.value} file"
@@ -85,15 +99,46 @@ def check_statements(script: Script, *, file: str) -> None:
             f"a {script.kind.value} file is one SELECT that only reads, this is {only.verb}",
             "no INTO, no FOR UPDATE and no WITH query that changes rows; return the rows instead",
         )
-    if script.kind is Kind.REMEDY and only.verb not in ("UPDATE", "DELETE"):
+    if script.kind is Kind.REMEDY:
+        _check_remedy(only, refuse)
+
+
+def _check_remedy(only: Statement, refuse: Callable[[int, str, str], NoReturn]) -> None:
+    """Refuse what repairs rows that it does not return: quarantine could not keep them."""
+    if only.verb not in (*_CHANGES, "SELECT") or (only.verb == "SELECT" and not only.with_changes):
         refuse(
             only.line,
-            f"a remedy is one UPDATE or DELETE, this is {only.verb}",
-            "repair rows of one table; WITH may come before it",
+            f"a remedy is one UPDATE or DELETE, or one SELECT over WITH queries that are, this is {only.verb}",
+            "repair rows of one table; or of several, with one SELECT that returns what each WITH query changed",
         )
-    if script.kind is Kind.REMEDY and only.returns != _REMEDY_COLUMNS:
+    if only.verb != "SELECT" and only.with_changes:
         refuse(
             only.line,
-            f"a remedy returns key, before, after, this returns {', '.join(only.returns) or 'nothing'}",
-            "end it with RETURNING ... AS key, ... AS before, ... AS after; undo is made of them",
+            f"WITH {only.with_changes[0].name} changes rows, too, and quarantine would not keep them",
+            "make it one SELECT over WITH queries, which returns table_name, key, before, after of all of them",
+        )
+    for one in only.with_changes:
+        if one.verb not in _CHANGES:
+            refuse(
+                only.line,
+                f"WITH {one.name} is {one.verb}: a remedy repairs by UPDATE or DELETE",
+                "take it out; rows that a remedy made could not be given back",
+            )
+        if not one.read:
+            refuse(
+                only.line,
+                f"nothing reads what WITH {one.name} changed: quarantine would not keep it",
+                f"end it with RETURNING and add UNION ALL SELECT ... FROM {one.name}",
+            )
+    wanted = (*_TABLE_COLUMN, *_REMEDY_COLUMNS) if only.verb == "SELECT" else _REMEDY_COLUMNS
+    if only.returns != wanted:
+        end = (
+            "end it with SELECT 'TABLE' AS table_name, "
+            if only.verb == "SELECT"
+            else "end it with RETURNING "
+        )
+        refuse(
+            only.line,
+            f"a remedy returns {', '.join(wanted)}, this returns {', '.join(only.returns) or 'nothing'}",
+            f"{end}... AS key, ... AS before, ... AS after; undo is made of them",
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any
 
@@ -11,7 +11,7 @@ from pgrunbook.change import Change, Step
 from pgrunbook.errors import OtherCluster, ScriptChanged
 from pgrunbook.ledger import Status, StepRow
 
-__all__ = ["Standing", "of", "table"]
+__all__ = ["Standing", "of", "table", "words"]
 
 
 class Standing(Enum):
@@ -75,3 +75,15 @@ def table(change: Change, rows: Mapping[str, StepRow]) -> list[dict[str, Any]]:
             }
         )
     return lines
+
+
+def words(status: Sequence[Mapping[str, Any]], *, acted: bool) -> str:
+    """Return how a run ended, from the rows of `table`; `acted` is whether it did anything.
+
+    >>> words([{"status": "done"}, {"status": "not run"}], acted=True)
+    '1 of 2 steps done'
+    """
+    done = sum(row["status"] == "done" for row in status)
+    if done == len(status):
+        return "done"
+    return "rolled back" if done == 0 and acted else f"{done} of {len(status)} steps done"

@@ -14,7 +14,20 @@ from postgast import pg_query_pb2 as grammar
 
 from pgrunbook.errors import BadStatement
 from pgrunbook.header import LINE_END
-from pgrunbook.naming import CHANGES_ROWS, Tree, creates, index, inner, name, object_words, tables, walk
+from pgrunbook.naming import (
+    CHANGES_ROWS,
+    RowChange,
+    Tree,
+    creates,
+    index,
+    inner,
+    name,
+    object_words,
+    returned,
+    row_changes,
+    tables,
+    walk,
+)
 
 __all__ = ["Statement", "parse"]
 
@@ -27,9 +40,10 @@ class Statement:
     is the 1-based line where it begins. Names are schema-qualified where the text qualifies them, and
     quoted where SQL needs it; only the `index` of a CREATE INDEX is the bare name that the catalog will
     have, in the schema of its table. `writes_in_bulk` says that it writes as much as a table or an index
-    is large. `target` is the table whose rows change, `returns` names the columns of a RETURNING,
-    `creates` is the table that is new afterwards, by CREATE TABLE or by its new name. `stop` is the place
-    in the bytes of the whole text where the statement is over, its semicolon included.
+    is large. `target` is the table whose rows change, `with_changes` the WITH queries that change rows,
+    `returns` names the columns of a RETURNING or a SELECT, `creates` is the table that is new afterwards, by
+    CREATE TABLE or by its new name. `stop` is the place in the bytes of the whole text where the statement is
+    over, its semicolon included.
     """
 
     text: str
@@ -45,6 +59,7 @@ class Statement:
     only_reads: bool = False
     writes_in_bulk: bool = False
     returns: tuple[str, ...] = ()
+    with_changes: tuple[RowChange, ...] = ()
     creates: str | None = None
     stop: int = 0
 
@@ -109,7 +124,8 @@ def _statement(tree: Tree, text: str, line: int) -> Statement:
         unique=kind == "IndexStmt" and tree.unique,
         only_reads=kind == "SelectStmt" and not any(_is_effect(node) for node in walk(tree)),
         writes_in_bulk=_writes_in_bulk(kind, tree),
-        returns=_returns(kind, tree),
+        returns=returned(tree),
+        with_changes=row_changes(tree),
         creates=creates(kind, tree),
     )
 
@@ -281,16 +297,3 @@ def _command_writes(command: Tree) -> bool:
 
 def _is_call(node: Tree) -> bool:
     return bool(node.DESCRIPTOR.name == "FuncCall" and node.funcname[-1].string.sval != "now")
-
-
-def _returns(kind: str, tree: Tree) -> tuple[str, ...]:
-    """Return the names of the columns that a RETURNING clause gives; `?column?` where it names none."""
-    if kind not in CHANGES_ROWS:
-        return ()
-    names = []
-    for target in (node.res_target for node in tree.returning_clause.exprs):
-        fields = target.val.column_ref.fields
-        last = fields[-1] if fields else None
-        star = last is not None and last.HasField("a_star")
-        names.append(target.name or ("*" if star else last.string.sval if last is not None else "?column?"))
-    return tuple(names)

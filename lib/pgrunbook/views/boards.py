@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 from pgrunbook.change import Change, Script
 from pgrunbook.gate import Decision
+from pgrunbook.header import Severity
 from pgrunbook.ledger import Status
 from pgrunbook.preflight import Board, Finding
 from pgrunbook.rehearsal import Rehearsal
-from pgrunbook.remedy import Applied, Preview, Undone
+from pgrunbook.remedy import Applied, Preview
 from pgrunbook.session import ServerFacts
 from pgrunbook.step import Outcome
 from pgrunbook.target import Kind, Target
+from pgrunbook.undoing import Undone
 from pgrunbook.views import table, verdict
 from pgrunbook.views.units import counted
 from pgrunbook.views.view import View
@@ -28,6 +30,7 @@ __all__ = [
     "repaired",
     "script",
     "status",
+    "undo_previewed",
     "undone",
     "verification",
 ]
@@ -63,21 +66,28 @@ def audit(board: Board) -> View:
     """Return the preflight board: a verdict, one row a check, and the rows of each check that found any.
 
     The server's own findings (sessions, slots, sizes) vary from run to run, so only their titles are
-    compared; their rows stand in the facts.
+    compared; their rows stand in the facts, as do those that only inform, of sizes and times, and planned costs.
     """
+    told = [finding for finding in board.findings if finding.severity is Severity.INFO]
     own = [finding for finding in board.findings if not finding.label.startswith("server:")]
     server = [finding for finding in board.findings if finding.label.startswith("server:")]
     # Warnings of the server come and go with its sessions: they must not change the verdict's text.
     warned = sum(finding in own for finding in board.warnings)
     line = verdict.board_line(
-        board.change, checks=len(board.findings), stopped=len(board.failed), warned=warned
+        board.change,
+        checks=len(board.findings),
+        stopped=len(board.failed),
+        warned=warned,
+        until=board.goes_until,
     )
+    guards = any(finding.before for finding in own)
     rows = [
         {
             "check": f.name,
             "title": f.title,
             "verdict": _word(f),
             "rows": f.total,
+            **({"stops from": f.before or "the beginning"} if guards else {}),
             "effect": f.effect if f.total else NOTHING,
         }
         for f in own
@@ -94,22 +104,23 @@ def audit(board: Board) -> View:
     )
     parts = [table.to_html(rows, caption=line)]
     parts += [_rows(finding) for finding in (*board.failed, *board.warnings) if finding in own]
-    return View(
-        line,
-        html="\n".join(part for part in parts if part),
-        facts={f.label: [dict(row) for row in f.rows[:10]] for f in server if f.total},
-    )
+    facts: dict[str, object] = {
+        f.label: [dict(row) for row in f.rows[:10]] for f in (*server, *told) if f.total
+    }
+    facts |= {f"cost of {f.label}": f.cost for f in own if f.cost}
+    return View(line, html="\n".join(part for part in parts if part), facts=facts)
 
 
 def _word(finding: Finding) -> str:
-    if finding.problem:
-        return "stop"
+    if finding.problem or finding.unproved:
+        return "stop" if finding.problem else "not proved"
     return "ok" if not finding.total else finding.severity.value
 
 
 def _rows(finding: Finding) -> str:
-    if finding.problem:
-        return table.to_html([{"check": finding.name, "problem": finding.problem}])
+    if said := finding.problem or finding.unproved:
+        word = "problem" if finding.problem else "not proved"
+        return table.to_html([{"check": finding.name, word: said}])
     caption = (
         f"{finding.name}: {finding.title}. Remedy: {finding.remedy}" if finding.remedy else finding.title
     )
@@ -121,8 +132,10 @@ def preview(found: Preview) -> View:
     proof = "undo gives every row back" if found.undo_proved else "UNDO DOES NOT GIVE EVERY ROW BACK"
     line = verdict.remedy_line(found.remedy, len(found.repairs), previewed=True)
     line += f" of {found.table} in its first batch; {proof}" if found.repairs else ""
+    several = len({repair.table for repair in found.repairs}) > 1
     rows = [
         {
+            **({"table": ".".join(repair.table)} if several else {}),
             **{f"key {name}": value for name, value in repair.key.items()},
             **{f"{name} before": value for name, value in repair.before.items()},
             **(
@@ -146,10 +159,38 @@ def repaired(done: Applied) -> View:
 def undone(done: Undone) -> View:
     """Return what an undo gave back, and what it left alone."""
     line = verdict.remedy_line(done.remedy, done.restored, undone=True)
-    if not done.refused:
+    return _given_back(done, line, "left alone because somebody changed them since")
+
+
+def undo_previewed(found: Undone) -> View:
+    """Return what an undo would give back, leave alone and be forbidden."""
+    line = verdict.remedy_line(found.remedy, found.restored, previewed=True, undone=True)
+    view = _given_back(found, line, "would be left alone because somebody changed them since")
+    if not found.forbidden:
+        return view
+    said = [{"forbidden now": reason} for reason in found.forbidden]
+    html = (view.html or "") + table.to_html(said)
+    return View(f"{view.text}; the rest is FORBIDDEN by a rule that is in force", html=html)
+
+
+def _given_back(done: Undone, line: str, why: str) -> View:
+    if not done.left_alone:
         return View(line)
-    line += f", {counted(len(done.refused), 'row')} left alone because somebody changed them since"
-    return View(line, html=table.to_html([dict(key) for key in done.refused], caption=line))
+    line += f", {counted(done.left_alone, 'row')} {why}"
+    rows = [
+        {
+            "table": one.table,
+            **{f"key {name}": value for name, value in one.key.items()},
+            "left as": _values(one.left_as, "deleted"),
+            "now": _values(one.now, "not there"),
+        }
+        for one in done.refused
+    ]
+    return View(line, html=table.to_html(rows, caption=line, total=done.left_alone, cap=12))
+
+
+def _values(held: Mapping[str, object] | None, missing: str) -> str:
+    return missing if held is None else ", ".join(f"{name}: {value}" for name, value in held.items())
 
 
 def script(chosen: Script) -> View:

@@ -49,8 +49,8 @@ def step_line(
     return _line(f"{number} {title}", f"{outcome}{stalled}" + (f": {why}" if why else ""))
 
 
-def board_line(change: str, *, checks: int, stopped: int, warned: int = 0) -> str:
-    """Return the verdict on all checks together.
+def board_line(change: str, *, checks: int, stopped: int, warned: int = 0, until: str = "") -> str:
+    """Return the verdict on all checks together; `until` is the step that they stop where others come before.
 
     >>> board_line("010_class_code", checks=9, stopped=2)
     '010_class_code: NO-GO, 2 of 9 checks found rows'
@@ -58,10 +58,13 @@ def board_line(change: str, *, checks: int, stopped: int, warned: int = 0) -> st
     '010_class_code: GO, 9 checks found nothing'
     >>> board_line("010_class_code", checks=9, stopped=1, warned=1)
     '010_class_code: NO-GO, 1 of 9 checks found rows, 1 warns'
+    >>> board_line("010_class_code", checks=9, stopped=1, until="002_add_class_code_unique_index")
+    '010_class_code: GO until 002_add_class_code_unique_index, 1 of 9 checks found rows'
     """
     said = f", {warned} {'warns' if warned == 1 else 'warn'}" if warned else ""
     if stopped:
-        return visible(f"{change}: NO-GO, {stopped} of {counted(checks, 'check')} found rows{said}")
+        word = f"GO until {until}" if until else "NO-GO"
+        return visible(f"{change}: {word}, {stopped} of {counted(checks, 'check')} found rows{said}")
     if warned:
         return visible(f"{change}: GO, {counted(checks, 'check')}{said}")
     return visible(f"{change}: GO, {counted(checks, 'check')} found nothing")
@@ -88,9 +91,13 @@ def remedy_line(name: str, rows: int, *, previewed: bool = False, undone: bool =
     'remedy 10_duplicate_codes ... would repair 5 rows'
     >>> remedy_line("10_duplicate_codes", 1, undone=True)
     'remedy 10_duplicate_codes ... undone, 1 row is as it was'
+    >>> remedy_line("10_duplicate_codes", 3, previewed=True, undone=True)
+    'remedy 10_duplicate_codes ... undo would give back 3 rows'
     """
     how_many = counted(rows, "row")
-    if previewed:
+    if previewed and undone:
+        verdict = f"undo would give back {how_many}"
+    elif previewed:
         verdict = f"would repair {how_many}" if rows else "nothing to repair"
     elif undone:
         verdict = f"undone, {how_many} {'is as it was' if rows == 1 else 'are as they were'}"

@@ -17,7 +17,7 @@ WITH taken AS MATERIALIZED (
     FROM numbered
     WHERE use > 1
     ORDER BY class_id
-    LIMIT 1000
+    LIMIT coalesce(current_setting('pgrunbook.batch', true)::int, 1000)
 ), batch AS (
     SELECT duplicate.class_id, duplicate.class_code, marked.class_code AS new_code
     FROM duplicate

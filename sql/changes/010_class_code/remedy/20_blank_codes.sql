@@ -6,7 +6,7 @@ WITH batch AS (
     FROM classes
     WHERE class_code !~ '\S'
     ORDER BY class_id
-    LIMIT 1000
+    LIMIT coalesce(current_setting('pgrunbook.batch', true)::int, 1000)
 )
 UPDATE classes AS c
 SET class_code = NULL

@@ -6,7 +6,7 @@ WITH batch AS (
     FROM example
     WHERE label IS NULL
     ORDER BY id
-    LIMIT 1000
+    LIMIT coalesce(current_setting('pgrunbook.batch', true)::int, 1000)
 )
 UPDATE example AS e
 SET label = 'unnamed-' || e.id

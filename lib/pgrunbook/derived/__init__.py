@@ -1,0 +1,1 @@
+"""Checks that derive themselves from the statements of a change, with nothing written by hand."""

@@ -1,0 +1,168 @@
+"""The course of a change: what the statements before the one that is looked at will have made or undone."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+
+from postgast import pg_query_pb2 as grammar
+
+from pgrunbook.naming import CHANGES_ROWS, Tree, creates, inner, name, object_words, quote_name, walk
+from pgrunbook.patience import split_name
+
+__all__ = ["Course", "commands", "default_of", "is_serial"]
+
+EVERYTHING = "*"
+# After these a name may mean something that is not there now.
+_MAKES_NAMES = (
+    "CompositeTypeStmt",
+    "CreateDomainStmt",
+    "CreateEnumStmt",
+    "CreateExtensionStmt",
+    "CreateFunctionStmt",
+    "CreateRangeStmt",
+    "CreateSchemaStmt",
+    "DefineStmt",
+    "RenameStmt",
+    "AlterObjectSchemaStmt",
+    "ViewStmt",
+)
+# The order in which the server takes the commands of one ALTER TABLE, as far as it matters here.
+_PASS = {
+    grammar.AT_DropColumn: 0,
+    grammar.AT_DropConstraint: 0,
+    grammar.AT_AlterColumnType: 1,
+    grammar.AT_AddColumn: 2,
+}
+
+
+@dataclass(slots=True)
+class Course:
+    """What will be different from the catalog of now, as far as the grammar tells; in doubt it says yes.
+
+    A name without schema and one with are taken for the same when their last parts are. `parts` are the columns
+    and constraints that are dropped, as pg_get_object_address names them.
+    """
+
+    relations: set[str] = field(default_factory=set)
+    columns: set[tuple[str, str]] = field(default_factory=set)
+    constraints: dict[tuple[str, str], tuple[Tree, Tree]] = field(default_factory=dict)
+    indexes: dict[str, Tree] = field(default_factory=dict)
+    unique: set[str] = field(default_factory=set)
+    gone: set[str] = field(default_factory=set)
+    dropped: list[Tree] = field(default_factory=list)
+    parts: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+    rows: dict[str, str] = field(default_factory=dict)
+    policies: set[str] = field(default_factory=set)
+    names: bool = False
+
+    def copied(self) -> Course:
+        """Return a copy that may go on by itself."""
+        return copy.deepcopy(self)
+
+    def makes(self, relation: str) -> bool:
+        """Return whether a relation of this name is made before, by its first or its new name."""
+        return _bare(relation) in self.relations
+
+    def touches(self, relation: str, column: str) -> bool:
+        """Return whether a column is added, renamed or given another type before."""
+        return (_bare(relation), column) in self.columns
+
+    def drops(self, relation: str, part: str = "") -> bool:
+        """Return whether a relation, or a constraint or column of it, is dropped before."""
+        return f"{_bare(relation)}.{part}" in self.gone if part else _bare(relation) in self.gone
+
+    def changes_rows(self, relation: str) -> str:
+        """Return which statement changes rows of a table before, in words; empty where none does."""
+        return self.rows.get(_bare(relation), "") or self.rows.get(EVERYTHING, "")
+
+    def has_unique(self, relation: str) -> bool:
+        """Return whether something unique is built on a table before."""
+        return _bare(relation) in self.unique
+
+    def built(self, index: str) -> Tree | None:
+        """Return the statement that builds an index before."""
+        return self.indexes.get(index)
+
+    def added(self, relation: str, constraint: str) -> tuple[Tree, Tree] | None:
+        """Return a constraint that is added before, with the table that it is added to."""
+        return self.constraints.get((_bare(relation), constraint))
+
+    def note(self, tree: Tree, where: str) -> None:
+        """Take down what a statement does; `where` names it."""
+        kind = tree.DESCRIPTOR.name
+        if made := creates(kind, tree):
+            self.relations.add(_bare(made))
+        self.names = self.names or kind in _MAKES_NAMES or kind in ("DoStmt", "CallStmt")
+        if kind in ("DoStmt", "CallStmt"):
+            self.rows[EVERYTHING] = f"{'DO' if kind == 'DoStmt' else 'CALL'} of {where}"
+        for node in walk(tree):
+            if node.DESCRIPTOR.name in CHANGES_ROWS:
+                self.rows[_bare(name(node.relation))] = f"{node.DESCRIPTOR.name[:-4].upper()} of {where}"
+        match kind:
+            case "TruncateStmt":
+                for relation in map(inner, tree.relations):
+                    self.rows[_bare(name(relation))] = f"TRUNCATE of {where}"
+            case "IndexStmt":
+                self.indexes[tree.idxname] = tree
+                if tree.unique:
+                    self.unique.add(_bare(name(tree.relation)))
+            case "CreateSeqStmt":
+                self.relations.add(_bare(name(tree.sequence)))
+            case "CreatePolicyStmt":
+                self.policies.add(_bare(name(tree.table)))
+            case "ViewStmt":
+                self.relations.add(_bare(name(tree.view)))
+            case "RenameStmt" if object_words(tree.rename_type) == "TABLE" and tree.subname:
+                self.columns |= {(_bare(name(tree.relation)), one) for one in (tree.subname, tree.newname)}
+            case "DropStmt":
+                self.dropped.append(tree)
+                for node in tree.objects:
+                    parts = [item.string.sval for item in node.list.items]
+                    self.gone.add(parts[-1] if parts else "")
+            case "AlterTableStmt":
+                for command in commands(tree):
+                    self.note_command(name(tree.relation), tree.relation, command)
+
+    def note_command(self, table: str, relation: Tree, command: Tree) -> None:
+        """Take down what one command of an ALTER TABLE does."""
+        made = getattr(command, "def")
+        bare = _bare(table)
+        match command.subtype:
+            case grammar.AT_AddColumn:
+                self.columns.add((bare, made.column_def.colname))
+            case grammar.AT_AlterColumnType:
+                self.columns.add((bare, command.name))
+            case grammar.AT_DropColumn | grammar.AT_DropConstraint:
+                self.gone.add(f"{bare}.{command.name}")
+                type_ = "table column" if command.subtype == grammar.AT_DropColumn else "table constraint"
+                self.parts.append((type_, (*split_name(table), command.name)))
+            case grammar.AT_AddConstraint:
+                constraint = made.constraint
+                self.constraints[bare, constraint.conname] = (constraint, relation)
+                if constraint.contype in (grammar.CONSTR_UNIQUE, grammar.CONSTR_PRIMARY):
+                    self.unique.add(bare)
+
+
+def commands(tree: Tree) -> list[Tree]:
+    """Return the commands of an ALTER TABLE in the order in which the server takes them."""
+    return sorted((inner(one) for one in tree.cmds), key=lambda one: _PASS.get(one.subtype, 3))
+
+
+def default_of(column: Tree) -> Tree | None:
+    """Return the constraint that gives a new column its values, or None where it begins as NULL."""
+    for one in (node.constraint for node in column.constraints):
+        if one.contype in (grammar.CONSTR_IDENTITY, grammar.CONSTR_GENERATED):
+            return one
+        if one.contype == grammar.CONSTR_DEFAULT and not one.raw_expr.a_const.isnull:
+            return one
+    return None
+
+
+def is_serial(column: Tree) -> bool:
+    """Return whether a new column is numbered by its type."""
+    return bool(column.type_name.names[-1].string.sval.lower().rstrip("248").endswith("serial"))
+
+
+def _bare(relation: str) -> str:
+    return quote_name(split_name(relation)[-1])

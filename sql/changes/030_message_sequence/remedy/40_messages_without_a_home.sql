@@ -1,0 +1,47 @@
+-- Take messages without a home out of the table
+-- effect: They are kept in quarantine, whole. A message that replies to one of them stays, as a reply to none.
+
+-- No list shows them, so that nobody misses them; the business may decide otherwise afterwards and undo it.
+-- Replies among them go first.
+WITH batch AS MATERIALIZED (
+    SELECT m.id
+    FROM messages AS m
+    WHERE m.channel_id IS NULL
+      AND m.conversation_id IS NULL
+      AND NOT EXISTS (
+          SELECT
+          FROM messages AS r
+          WHERE r.parent_id = m.id AND r.channel_id IS NULL AND r.conversation_id IS NULL AND r.id <> m.id
+      )
+    ORDER BY m.id
+    LIMIT (SELECT coalesce(nullif(current_setting('pgrunbook.batch', true), '')::int, 1000))
+), chosen AS MATERIALIZED (
+    -- As an array, which the planner takes for short: it looks the rows up, and never reads the table for them.
+    SELECT array_agg(id) AS ids FROM batch
+), released AS (
+    UPDATE messages AS r
+    SET parent_id = NULL
+    FROM chosen
+    CROSS JOIN LATERAL unnest(chosen.ids) AS orphan (id)
+    WHERE r.parent_id = orphan.id AND num_nonnulls(r.channel_id, r.conversation_id) > 0
+    RETURNING r.id, orphan.id AS old
+), gone AS (
+    DELETE FROM messages AS m
+    USING chosen
+    CROSS JOIN LATERAL unnest(chosen.ids) AS orphan (id)
+    WHERE m.id = orphan.id AND m.channel_id IS NULL AND m.conversation_id IS NULL
+    RETURNING m.*
+)
+SELECT
+    'messages' AS table_name,
+    jsonb_build_object('id', id) AS key,
+    to_jsonb(gone.*) AS before,
+    NULL::jsonb AS after
+FROM gone
+UNION ALL
+SELECT
+    'messages' AS table_name,
+    jsonb_build_object('id', id) AS key,
+    jsonb_build_object('parent_id', old) AS before,
+    jsonb_build_object('parent_id', NULL::uuid) AS after
+FROM released;

@@ -1,0 +1,18 @@
+-- On top of go.sql: 1,500 messages without a home; two reply to each other's thread, two are replied to from a channel
+
+INSERT INTO messages (id, author_id, sequence, content, created_at, updated_at)
+SELECT
+    md5('lost ' || i)::uuid,
+    md5('user ' || i % 50)::uuid,
+    1 + i % 3,
+    'lost ' || i || ' <i>"quoted"</i>',
+    timestamptz '2025-06-01 08:00+00' + i * interval '1 minute',
+    timestamptz '2025-06-01 08:00+00' + i * interval '1 minute'
+FROM generate_series(1, 1500) AS i;
+
+UPDATE messages SET parent_id = md5('lost 1')::uuid WHERE id IN (md5('lost 2')::uuid, md5('lost 3')::uuid);
+UPDATE messages SET parent_id = md5('lost 3')::uuid WHERE id = md5('lost 4')::uuid;
+
+UPDATE messages
+SET parent_id = md5('lost 1')::uuid
+WHERE id IN (SELECT id FROM messages WHERE channel_id IS NOT NULL AND parent_id IS NULL ORDER BY id LIMIT 2);
