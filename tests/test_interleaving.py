@@ -186,10 +186,18 @@ def test_the_asterisk_reports_a_step_as_waiting_whatever_the_server_says(databas
     assert told(played) == ["y [['2']]", "x waited for a marker until y [['1']]"]
 
 
-def test_a_step_is_held_back_until_the_other_step_is_done_every_time(database: str) -> None:
-    text = "session s1 step x { SELECT 1; } session s2 step y { SELECT 2; } permutation x(y) y y"
+def test_a_step_is_held_back_while_the_other_step_runs(database: str) -> None:
+    text = f"{TABLES} {TWO} session s3 step x {{ SELECT 1; }} permutation one two x(two) end1 end2"
     (played,) = play(database, text)
-    assert told(played) == ["y [['2']]", "y [['2']]", "x waited for a marker until y [['1']]"]
+    assert told(played) == [
+        "one", "end1", "two waited for s1 until end1 [['11']]", "x waited for a marker until two [['1']]", "end2",
+    ]  # fmt: skip
+
+
+def test_a_step_is_not_held_back_by_one_that_does_not_run_yet(database: str) -> None:
+    text = "session s1 step x { SELECT 1; } session s2 step y { SELECT 2; } permutation y x(y) x(y) y"
+    (played,) = play(database, text)
+    assert told(played) == ["y [['2']]", "x [['1']]", "x [['1']]", "y [['2']]"]
 
 
 def test_a_step_is_held_back_until_the_other_session_has_sent_notices(database: str) -> None:
@@ -202,7 +210,7 @@ def test_a_step_is_held_back_until_the_other_session_has_sent_notices(database: 
 
 
 def test_markers_that_wait_for_one_another_are_an_error_and_not_a_hang(database: str) -> None:
-    text = "session s1 step x { SELECT 1; } session s2 step y { SELECT 2; } permutation x(y) y(x)"
+    text = "session s1 step x { SELECT 1; } session s2 step y { SELECT 2; } permutation x(*, y) y(x)"
     assert refused(database, text).found == "made: all steps were sent, and some of them wait for ever"
 
 
@@ -262,3 +270,52 @@ def test_the_outcome_is_what_the_teardowns_select_sessions_first(database: str) 
 )
 def test_sql_around_the_steps_has_to_succeed(database: str, text: str, found: str) -> None:
     assert refused(database, text).found == f"made: {found}"
+
+
+def test_setups_and_steps_run_with_the_same_settings_each_time(
+    database: str, conn: psycopg.Connection[dict[str, Any]]
+) -> None:
+    conn.execute(f"ALTER DATABASE {conn.info.dbname} SET TimeZone TO 'Asia/Tokyo'")
+    text = """
+        setup { CREATE TABLE a AS SELECT current_setting('TimeZone') AS zone; SET TimeZone TO 'UTC'; }
+        teardown { DROP TABLE a; }
+        session s1 step x { SELECT zone, current_setting('TimeZone') FROM a; SET TimeZone TO 'UTC'; }
+        permutation x permutation x"""
+    for played in play(database, text):
+        assert told(played) == ["x [['Asia/Tokyo', 'Asia/Tokyo']]"]
+
+
+def test_a_session_that_the_server_ends_fails_and_is_there_again_for_the_next_permutation(
+    database: str,
+) -> None:
+    text = f"""{TABLES} {TWO} session s3
+        step kill {{ SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock'; }}
+        permutation one two(kill) kill end1 permutation one end1 two end2"""
+    first, second = play(database, text)
+    assert told(first) == ["one", "kill [['t']]", "two waited for s1 until - 57P01", "end1"]
+    assert rows(first) == [["1", "1"], ["2", "0"]]
+    assert told(second) == ["one", "end1", "two [['11']]", "end2"]
+
+
+def test_a_session_that_ends_between_two_steps_says_why_in_the_second(
+    database: str, conn: psycopg.Connection[dict[str, Any]]
+) -> None:
+    text = f"""{TABLES} {TWO} session s3
+        step gone {{ SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity
+            WHERE datname = current_database() AND query LIKE 'UPDATE a SET n = n + 1 %'; }}"""
+    first, second = play(database, f"{text} permutation one gone end1 permutation one gone two end2")
+    assert told(first) == ["one", "gone [['t']]", "end1 57P01"]
+    assert rows(second) == [["1", "10"], ["2", "0"]]
+    error = refused(database, f"{text} permutation one gone end1 one")
+    assert error.found == "made: step one comes after the end of session s1"
+
+
+def test_a_wait_is_seen_though_a_function_forbids_the_session_to_speak_of_it(database: str) -> None:
+    text = f"""
+        setup {{ CREATE FUNCTION quiet() RETURNS void LANGUAGE plpgsql SET client_min_messages TO error
+            AS 'BEGIN UPDATE a SET n = 7 WHERE i = 1; END'; }}
+        {TABLES} {TWO.replace("UPDATE a SET n = n + 10 WHERE i = 1 RETURNING n", "SELECT quiet()")}
+        permutation one two end1 end2"""
+    (played,) = play(database, text)
+    assert told(played) == ["one", "end1", "two waited for s1 until end1 [['']]", "end2"]

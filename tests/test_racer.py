@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -78,3 +80,41 @@ def test_only_a_wait_that_another_step_ended_names_it(
     answered(racer, f"DO $$ BEGIN RAISE SQLSTATE '{code}'; END $$" if code else "SELECT 1", eventually)
     report.close(racer.answer.results, done=1, ended=2, after="y")
     assert (report.released_by, report.done, report.ended) == (by, 1, 2)
+
+
+def test_the_server_s_last_word_is_an_answer_and_afterwards_the_session_can_be_opened_anew(
+    racer: Racer, eventually: Callable[..., Any]
+) -> None:
+    answered(racer, "SELECT 1; SELECT pg_terminate_backend(pg_backend_pid())", eventually)
+    failure = gather(racer.answer.results)[1]
+    assert failure is not None
+    assert failure.sqlstate == "57P01"
+    assert (racer.lost, racer.alive()) == (True, False)
+    racer.close()
+    racer.open()
+    assert (racer.lost, racer.alive(), racer.idle) == (False, True, True)
+    racer.close()
+
+
+def test_a_connection_that_ends_without_a_word_is_a_failure(
+    racer: Racer, eventually: Callable[..., Any]
+) -> None:
+    racer.send("SELECT pg_sleep(60)")
+    with socket.socket(fileno=os.dup(racer.raw.socket)) as its:
+        its.shutdown(socket.SHUT_RDWR)
+    eventually(lambda: not racer.busy())
+    failure = gather(racer.answer.results)[1]
+    assert failure is not None
+    assert failure.sqlstate == "08006"
+    assert failure.message
+
+
+def test_a_copy_sends_nothing_and_what_it_gives_is_passed_over(
+    racer: Racer, eventually: Callable[..., Any]
+) -> None:
+    answered(racer, "SELECT 1; COPY (SELECT generate_series(1, 100000)) TO STDOUT; SELECT 2", eventually)
+    assert [one.values for one in gather(racer.answer.results)[0]] == [(("1",),), (("2",),)]
+    answered(racer, "CREATE TEMP TABLE t (i int); COPY t FROM STDIN", eventually)
+    failure = gather(racer.answer.results)[1]
+    assert failure is not None
+    assert failure.message == "COPY from stdin failed: a step has nothing to send"

@@ -31,7 +31,7 @@ step Step2 { SELECT 4 }
 
 permutation "first step" größe$1 "say ""no""" (*) Step2
 permutation Step2(größe$1, *) "first step"
-    "say ""no"""("first step" notices 3) Step2 Step2
+    "say ""no"""("first step" notices 3) größe$1 Step2
 '''
 TWO = "session a step a1 {} step a2 {} session b step b1 {}"
 
@@ -141,6 +141,9 @@ def test_names_are_known_and_unique() -> None:
 
 
 def test_markers_are_checked() -> None:
+    assert refused(f"{TWO}\npermutation a1 a2 permutation a1(b1, *) a2") == (
+        "made.spec line 2: a marker names step 'b1', which this permutation does not run"
+    )
     assert refused(f"{TWO}\npermutation a1(a2)") == (
         "made.spec line 2: step 'a1' cannot wait for 'a2' of its own session"
     )

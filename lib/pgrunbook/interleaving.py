@@ -32,7 +32,9 @@ _ENDED_OTHERWISE: Final = re.compile(r"_timeout\b|\bpg_(cancel|terminate)_backen
 _LOOK: Final = """
 SELECT pid, pg_catalog.pg_isolation_test_session_is_blocked(pid, %(pids)s::int[]) AS blocked,
        pg_catalog.pg_blocking_pids(pid) || pg_catalog.pg_safe_snapshot_blocking_pids(pid) AS by,
-       pg_catalog.pg_safe_snapshot_blocking_pids(pid) <> '{}' AS snapshot
+       pg_catalog.pg_safe_snapshot_blocking_pids(pid) <> '{}' AS snapshot,
+       pid IN (SELECT l.pid FROM pg_catalog.pg_locks AS l
+                WHERE l.waitstart < pg_catalog.clock_timestamp() - interval '1 s') AS long
   FROM unnest(%(pids)s::int[]) AS pid
 """
 
@@ -58,6 +60,7 @@ class _Look:
     blocked: bool
     by: list[int]
     snapshot: bool
+    long: bool
 
 
 class _CannotHappen(Exception):
@@ -79,20 +82,24 @@ class Stage(contextlib.ExitStack):
             opened.callback(self.control.close)
             for described in spec.sessions:
                 self.racers.append(Racer(described, conninfo, race=race))
-                opened.callback(self.racers[-1].conn.close)
+                opened.callback(self.racers[-1].close)
             opened.callback(self._silence)
             self.push(opened.pop_all().__exit__)
-        self.names = {racer.pid: racer.name for racer in self.racers}
 
     def play(self, permutation: Permutation) -> Interleaving:
         """Run one permutation between the setups and teardowns.
 
-        Raises RaceFailed where it does not end, where one that the file lists cannot happen, or where the SQL
-        around the steps fails. A step that fails is a result like any other.
+        Raises RaceFailed where it does not end, where one that the file lists cannot happen, where a session has
+        a step to run after its end, or where the SQL around the steps fails. A step that fails is a result like
+        any other, and so is one in which the server ends the session: the next permutation has a new one.
         """
         self.permutation, self.reports = permutation, list[Report]()
         self.deadline = time.monotonic() + self.patience_s
+        self._around(self.control.pgconn, "DISCARD ALL", "reset")
         for racer in self.racers:
+            if not racer.alive():
+                racer.close()
+                racer.open()
             self._around(racer.raw, "DISCARD ALL", "reset")
         for sql in self.spec.setups:
             self._around(self.control.pgconn, sql, "setup")
@@ -101,9 +108,10 @@ class Stage(contextlib.ExitStack):
         impossible_at = self._steps()
         self._silence()
         found: list[Rows] = []
-        for racer in self.racers:
+        alive = [racer for racer in self.racers if racer.alive()]
+        for racer in alive:
             found += self._around(racer.raw, racer.described.teardown, f"teardown of session {racer.name}")
-        for racer in self.racers:
+        for racer in alive:
             # What is still open counts for nothing: an outcome is what was committed.
             if not racer.idle:
                 self._around(racer.raw, "ROLLBACK", "end")
@@ -133,6 +141,8 @@ class Stage(contextlib.ExitStack):
             self._settle()
             if racer.at is not None:
                 self._expect_progress()
+        if racer.lost:
+            self._give_up(f"step {turn.step.name} comes after the end of session {racer.name}")
         racer.at = report = Report(turn, number)
         self.reports.append(report)
         racer.wanted = {
@@ -187,19 +197,22 @@ class Stage(contextlib.ExitStack):
         if not racer.busy() or not self._stands(racer, found):
             return False
         if not report.waited_for:
-            report.waited_for = tuple(name for pid, name in self.names.items() if pid in found[racer.pid].by)
+            report.waited_for = tuple(one.name for one in self.racers if one.pid in found[racer.pid].by)
         report.waited = True
         return True
 
     def _look(self) -> dict[int, _Look]:
-        rows = self.control.execute(_LOOK, {"pids": [racer.pid for racer in self.racers]}).fetchall()
+        pids = [racer.pid for racer in self.racers]
+        # Nothing prepared outlives a reset.
+        rows = self.control.execute(_LOOK, {"pids": pids}, prepare=False)
         return {row["pid"]: _Look(**row) for row in rows}
 
     def _stands(self, racer: Racer, found: dict[int, _Look]) -> bool:
         """Return whether a session waits for others of the race and will not find itself in a deadlock."""
         if not found[racer.pid].blocked:
             return False
-        if self._must_look:
+        # A function may forbid such messages: who has waited for long has looked, though he did not say so.
+        if self._must_look and not found[racer.pid].long:
             return racer.looked or found[racer.pid].snapshot
         ahead, seen = set(found[racer.pid].by), set[int]()
         while ahead - seen:
@@ -209,12 +222,12 @@ class Stage(contextlib.ExitStack):
 
     def _held(self, racer: Racer, report: Report) -> bool:
         """Return whether a marker keeps a step from being reported as done."""
-        done = [one.turn.step.name for one in self.reports if one.done >= 0]
-        for marker in report.turn.markers:
+        for marker in (one for one in report.turn.markers if one.step):
+            other = self._racer_of(marker.step)
             if marker.notices:
-                if self._racer_of(marker.step).heard < racer.wanted[marker]:
+                if other.heard < racer.wanted[marker]:
                     return True
-            elif marker.step and done.count(marker.step) < self.permutation.names.count(marker.step):
+            elif other.at is not None and other.at.turn.step.name == marker.step:
                 return True
         return False
 

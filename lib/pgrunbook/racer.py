@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from typing import Final
 
+import psycopg
 from psycopg.conninfo import make_conninfo
 from psycopg.errors import Diagnostic
-from psycopg.pq import DiagnosticField, ExecStatus, TransactionStatus
+from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGconn, PGresult
 
 from pgrunbook import session
@@ -26,7 +28,9 @@ _SETTINGS: Final = (
     "log_min_messages=fatal",
     "lc_messages=C",
 )
-_ENDED_BY_ITSELF: Final = ("40P01", "55P03", "57014")  # deadlock, lock timeout, cancelled
+# Deadlock, lock timeout, cancelled, terminated, transaction timeout.
+_ENDED_BY_ITSELF: Final = ("40P01", "55P03", "57014", "57P01", "25P04")
+_CONNECTION_FAILURE: Final = "08006"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,10 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An error of the server: its SQLSTATE and its message, without the detail, which names pids."""
+    """An error of the server: its SQLSTATE and its message, without the detail, which names pids.
+
+    A connection that ended without a word of the server failed with 08006.
+    """
 
     sqlstate: str
     message: str
@@ -81,23 +88,35 @@ class Racer:
         self.described = described
         settings = " ".join(f"-c {one}" for one in _SETTINGS)
         # Given with the connection, so that every DISCARD ALL comes back to them.
-        target = rehearsal(make_conninfo(conninfo, options=settings))
-        self.conn = session.connect(target, purpose=f"race {race}")
-        self.conn.execute("DISCARD ALL")
-        self.pid = session.pid(self.conn)
-        self.raw = self.conn.pgconn
-        self.answer = Answer(self.raw)
+        self.target = rehearsal(make_conninfo(conninfo, options=settings))
+        self.purpose = f"race {race}"
         self.at: Report | None = None
         self.heard = 0
         self.wanted: dict[Marker, int] = {}
         self.looked = False  # for a deadlock, in the wait that it is in
+        self.open()
+
+    def open(self) -> None:
+        """Connect; anew, where the server has ended the session."""
+        self.conn = session.connect(self.target, purpose=self.purpose)
+        self.conn.execute("DISCARD ALL")
+        self.pid = session.pid(self.conn)
+        self.raw = self.conn.pgconn
+        self.answer = Answer(self.raw)
+        self.ended = False  # by the server, while it was at no step
         self.conn.add_notice_handler(self._hear)
+
+    def close(self) -> None:
+        """End the connection."""
+        self.conn.close()
 
     def _hear(self, said: Diagnostic) -> None:
         text = said.message_primary or ""
         if said.severity_nonlocalized == "LOG":
             if " still waiting for " in text or " acquired " in text:
                 self.looked = " still waiting for " in text
+        elif said.severity_nonlocalized == "FATAL":
+            self.ended = True
         else:
             self.heard += 1
             if self.at is not None:
@@ -107,6 +126,18 @@ class Racer:
     def idle(self) -> bool:
         """Return whether it is at no step and in no transaction."""
         return self.at is None and self.raw.transaction_status == TransactionStatus.IDLE
+
+    @property
+    def lost(self) -> bool:
+        """Return whether the server has ended the session, as far as it was listened to."""
+        return self.ended or self.raw.status == ConnStatus.BAD
+
+    def alive(self) -> bool:
+        """Return whether there is a session still, having listened to what came while it was at no step."""
+        with contextlib.suppress(psycopg.OperationalError):
+            self.raw.consume_input()
+            self.raw.is_busy()  # hears what has arrived
+        return not self.lost
 
     def send(self, sql: str) -> None:
         """Send SQL and return at once."""
@@ -129,25 +160,35 @@ class Answer:
     def complete(self) -> bool:
         """Take in what has arrived, never waiting for more; return whether that was all."""
         if not self._complete:
-            self.raw.consume_input()
+            # Where the server has ended the session, its last word is a result like any other.
+            with contextlib.suppress(psycopg.OperationalError):
+                self.raw.consume_input()
         # The result of one statement may be here long before that of the next.
         while not self._complete and not self.raw.is_busy():
             result = self.raw.get_result()
             if result is None:
                 self._complete = True
+            elif result.status == ExecStatus.COPY_IN:
+                self.raw.put_copy_end(b"a step has nothing to send")
+            elif result.status == ExecStatus.COPY_OUT:
+                # It is said again for as long as the copy goes on.
+                while (size := self.raw.get_copy_data(1)[0]) > 0:
+                    pass
+                if size == 0:
+                    break
             else:
                 self.results.append(result)
         return self._complete
 
 
 def gather(results: list[PGresult]) -> tuple[tuple[Rows, ...], Failure | None]:
-    """Return the rows of all results, and the error that ended them."""
+    """Return the rows of all results, and the first error: a lost connection adds one of its own."""
     failure = None
     for result in results:
-        if result.status == ExecStatus.FATAL_ERROR:
+        if result.status == ExecStatus.FATAL_ERROR and failure is None:
             parts = (DiagnosticField.SQLSTATE, DiagnosticField.MESSAGE_PRIMARY)
-            sqlstate, message = (_text(result.error_field(part)) or "" for part in parts)
-            failure = Failure(sqlstate, message)
+            sqlstate, message = (_text(result.error_field(part)) for part in parts)
+            failure = Failure(sqlstate or _CONNECTION_FAILURE, message or result.get_error_message())
     return tuple(_rows(result) for result in results if result.status == ExecStatus.TUPLES_OK), failure
 
 

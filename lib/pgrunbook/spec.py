@@ -52,7 +52,7 @@ class Marker:
 
     Without a step it is the asterisk: reported as waiting when launched, whatever the server says. With
     `notices` the session of the other step has to have sent as many since the launch, else the other step
-    has to be done.
+    must not be running; whether it has run, or will, makes no difference.
     """
 
     step: str = ""
@@ -91,12 +91,11 @@ class Spec:
 
     @property
     def permutations(self) -> Iterator[Permutation]:
-        """Yield the permutations: those listed, else all that keep each session's own order."""
+        """Return the permutations: those listed, else all that keep each session's own order."""
         if self.listed:
-            yield from self.listed
-        else:
-            for order in _interleaved([session.steps for session in self.sessions]):
-                yield Permutation(tuple(map(Turn, order)))
+            return iter(self.listed)
+        orders = _interleaved([session.steps for session in self.sessions])
+        return (Permutation(tuple(map(Turn, order))) for order in orders)
 
     @property
     def unused(self) -> tuple[str, ...]:
@@ -178,9 +177,8 @@ class _Reader:
                 self.refuse(line, "a name in quotes does not end on its line", 'end it with `"`')
             case "{":
                 self.refuse(line, "a block of SQL does not end", "end it with `}`")
-        self.refuse(
-            line, f"unexpected character {character!r}", "remove it, or write the name in double quotes"
-        )
+        found = f"unexpected character {character!r}"
+        self.refuse(line, found, "remove it, or write the name in double quotes")
 
     def refuse(self, line: int, found: str, next_step: str) -> NoReturn:
         raise BadRace(file=self.file, line=line, found=found, next_step=next_step)
@@ -219,11 +217,8 @@ class _Reader:
             permutations.append(self.permutation())
         if self.next.kind != "end":
             wanted = "`permutation`" if permutations else "`step`, `teardown`, `session` or `permutation`"
-            self.refuse(
-                self.next.line,
-                f"found {self.next}, expected {wanted}",
-                "keep the order: setup, teardown, sessions, permutations",
-            )
+            found = f"found {self.next}, expected {wanted}"
+            self.refuse(self.next.line, found, "keep the order: setup, teardown, sessions, permutations")
         spec = Spec(tuple(setups), teardown, tuple(sessions), tuple(permutations))
         self.check_size(spec)
         return spec
@@ -250,10 +245,8 @@ class _Reader:
         line = self.take("step", f"`step` in session {session!r}").line
         name = self.take("name", "the step's name").text
         if name in self.steps:
-            where = f"line {self.steps[name].line}"
-            self.refuse(
-                line, f"step {name!r} is there already, on {where}", "give each step a name of its own"
-            )
+            found = f"step {name!r} is there already, on line {self.steps[name].line}"
+            self.refuse(line, found, "give each step a name of its own")
         sql = self.take("sql", f"`{{ SQL }}` after step {name}").text.strip()
         self.steps[name] = Step(name, session, sql, line)
         return self.steps[name]
@@ -263,6 +256,10 @@ class _Reader:
         turns = [self.turn()]
         while self.next.kind == "name":
             turns.append(self.turn())
+        missing = {marker.step for turn in turns for marker in turn.markers} - {t.step.name for t in turns}
+        for name in sorted(missing - {""}):
+            found = f"a marker names step {name!r}, which this permutation does not run"
+            self.refuse(line, found, "add the step, or drop the marker")
         return Permutation(tuple(turns), line)
 
     def turn(self) -> Turn:
@@ -286,15 +283,13 @@ class _Reader:
             return Marker(other.name)
         number = self.take("number", "how many notices")
         if int(number.text) < 1:
-            self.refuse(
-                number.line, "found 0 notices, expected 1 or more", "wait for one, or drop the marker"
-            )
+            found = "found 0 notices, expected 1 or more"
+            self.refuse(number.line, found, "wait for one, or drop the marker")
         return Marker(other.name, int(number.text))
 
     def known(self, wanted: str) -> Step:
         token = self.take("name", wanted)
         if token.text not in self.steps:
-            self.refuse(
-                token.line, f"no step named {token.text!r}", f"choose one of: {', '.join(self.steps)}"
-            )
+            found = f"no step named {token.text!r}"
+            self.refuse(token.line, found, f"choose one of: {', '.join(self.steps)}")
         return self.steps[token.text]
