@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pgrunbook.pace import LARGEST, START, Pace, Progress
+from pgrunbook.pace import LARGEST, LAST_TRIES, START, Pace, Progress
 
 pytestmark = pytest.mark.static
 
@@ -29,14 +29,14 @@ def test_a_batch_that_was_stopped_is_followed_by_a_much_smaller_one() -> None:
     pace, sizes = Pace(100, 1000), []
     while pace.smaller():
         sizes.append(pace.size)
-    assert sizes == [250, 62, 15, 3, 1, 1, 1]
+    assert sizes == [250, 62, 15, 3, *[1] * LAST_TRIES]
     pace.took(10)
     assert pace.smaller(), "it went well since"
 
 
 def test_a_size_that_is_not_ours_is_tried_again_and_given_up() -> None:
     pace = Pace(100, 1000, fixed=True)
-    assert [pace.smaller() for _ in range(3)] == [True, True, False]
+    assert [pace.smaller() for _ in range(LAST_TRIES)] == [*[True] * (LAST_TRIES - 1), False]
     assert pace.size == 1000
 
 

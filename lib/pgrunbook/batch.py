@@ -98,8 +98,9 @@ class Batches:
         return (time.perf_counter() - began) * (1 / self.rules.share - 1)
 
     def _too_long(self) -> RemedyFailed:
-        what = "one batch of it" if self.fixed else "one row, or what has to be changed together with it,"
-        sized = f"write LIMIT coalesce(current_setting('{SETTING}', true)::int, 1000), " if self.fixed else ""
+        sizes = is_sized(self.script)
+        what = "one row, or what has to be changed together with it," if sizes else "one batch of it"
+        sized = "" if sizes else f"write LIMIT coalesce(current_setting('{SETTING}', true)::int, 1000), "
         return RemedyFailed(
             remedy=self.script.name,
             reason=f"{what} keeps others waiting for longer than the stall budget of {self.rules.stall_ms} ms",

@@ -9,7 +9,8 @@ __all__ = ["Pace", "Progress"]
 START, LARGEST = 200, 5_000
 # A batch is stopped when it has held rows for LIMIT of the stall budget: the rest is for taking it back.
 LIMIT, AIM, SHORT = 0.8, 0.5, 0.25
-LAST_TRIES = 3
+# What cannot be made smaller meets a busy moment now and then: each try keeps the budget, so there may be many.
+LAST_TRIES = 20
 
 
 @dataclass(slots=True)
@@ -44,7 +45,6 @@ class Pace:
     def smaller(self) -> bool:
         """Make the next batch much smaller, after one that was stopped; return False where that has no sense."""
         if self.size == 1 or self.fixed:
-            # Even one row may have met a slow disk.
             self._tries += 1
             return self._tries < LAST_TRIES
         self.size = max(1, self.size // 4)

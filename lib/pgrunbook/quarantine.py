@@ -137,8 +137,9 @@ def kept(
     limit: int,
     whole_batches: bool,
 ) -> dict[int, Repair]:
-    """Return what a remedy replaced and nobody gave back yet, by number, newest first, locked.
+    """Return what a remedy replaced and nobody gave back yet, by number, newest first.
 
+    Not locked, so that reading is no time for which rows are held: one runner at a time undoes anything.
     With `whole_batches` it ends where a batch of the remedy does, be it above the limit. Raises ValueError for
     rows of another table.
     """
@@ -147,7 +148,7 @@ def kept(
         page = conn.execute(
             "SELECT id, batch::text AS batch, table_name, key::text, before::text, after::text"
             " FROM pgrunbook.quarantine WHERE change = %s AND remedy = %s AND undone_at IS NULL"
-            " AND (%s::bigint IS NULL OR id < %s) ORDER BY id DESC LIMIT %s FOR UPDATE",
+            " AND (%s::bigint IS NULL OR id < %s) ORDER BY id DESC LIMIT %s",
             (change, remedy, below, below, limit),
         ).fetchall()
         same = page
@@ -200,9 +201,12 @@ def rounds(repairs: Mapping[int, Repair]) -> Iterator[dict[int, Repair]]:
 
 def mark_undone(conn: Connection, numbers: Iterable[int]) -> None:
     """Write which rows of the quarantine were given back."""
-    conn.execute(
-        "UPDATE pgrunbook.quarantine SET undone_at = clock_timestamp() WHERE id = ANY(%s)", (sorted(numbers),)
+    given_back = sorted(numbers)
+    written = conn.execute(
+        "UPDATE pgrunbook.quarantine SET undone_at = clock_timestamp() WHERE id = ANY(%s) AND undone_at IS NULL",
+        (given_back,),
     )
+    assert written.rowcount == len(given_back), "somebody else undid the same rows"
 
 
 def _columns(repairs: Sequence[Repair]) -> tuple[list[str], list[str], list[str], list[str | None]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ __all__ = ["Applied", "Preview", "Repair", "apply", "names", "preview", "tables"
 
 
 ASKED = 50
+SHOWN = 50
+"""How many rows a preview tries: the same on every machine, however busy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +53,8 @@ def preview(conn: Connection, look: Connection, script: Script, *, rules: Rules 
     Everything happens in a transaction that is rolled back; the proof compares the text of each whole row
     after the undo with the row as another session sees it. Raises RemedyFailed with the server's reason.
     """
-    rules = rules or Rules()
-    batches = Batches(conn, look, script, rules, fixed=not is_sized(script))
+    rules = dataclasses.replace(rules or Rules(), start=SHOWN)
+    batches = Batches(conn, look, script, rules, fixed=True)
 
     def attempt(size: int, hold: RowHold) -> tuple[list[Repair], bool]:
         with conn.transaction(force_rollback=True):

@@ -21,6 +21,8 @@ from pgrunbook.session import Connection
 __all__ = ["Refused", "Undone", "preview", "undo"]
 
 SHOWN = 50
+PAGE = 1_000
+"""Rows of the quarantine read at a time where a batch of the remedy is given back whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +201,7 @@ class _Undoing:
                 change=self.change,
                 remedy=self.script.name,
                 below=self.newest,
-                limit=size,
+                limit=max(size, PAGE) if whole else size,
                 whole_batches=whole,
             )
         except ValueError as error:
