@@ -60,6 +60,14 @@ runbook
 runbook.preflight()
 
 # %% [markdown]
+# Which messages have one number? The largest groups, the columns that tell their messages apart, and the number that each would get. You should see the totals first. `pgrunbook duplicates 030_message_sequence --export` writes all of them to a file.
+
+# %%
+runbook.duplicates(
+    "messages", "channel_id, sequence", where="channel_id IS NOT NULL", strategy="resequence-gaps"
+)
+
+# %% [markdown]
 # ## Rehearse
 #
 # Every file runs on a clone of this schema, forwards and backwards, on the embedded server; your database is only read. You should see `every lock as declared` and `the way back restores the catalog`. If not, do not go on: the change does something that its author did not know.
