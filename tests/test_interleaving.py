@@ -289,7 +289,7 @@ def test_a_session_that_the_server_ends_fails_and_is_there_again_for_the_next_pe
     database: str,
 ) -> None:
     text = f"""{TABLES} {TWO} session s3
-        step kill {{ SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        step kill {{ SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity
             WHERE datname = current_database() AND wait_event_type = 'Lock'; }}
         permutation one two(kill) kill end1 permutation one end1 two end2"""
     first, second = play(database, text)
