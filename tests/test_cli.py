@@ -65,7 +65,6 @@ def test_the_readme_lists_every_command_that_changes_a_target() -> None:
         ["apply"],
         ["apply", NAME, "--reason"],
         ["remedy", NAME],
-        ["remedy", NAME, "10_doubled_codes", "--preview", "--undo"],
         ["status", NAME, "--frobnicate"],
         ["new"],
     ],
