@@ -62,7 +62,7 @@ def test_a_remedy_is_previewed_applied_and_undone_with_its_events(run: Run, conn
     assert run.undo_remedy("10_doubled_codes").restored == 2500
     assert left(conn) == 2501
     assert events(run) == [
-        ("remedy previewed", 200),
+        ("remedy previewed", 50),
         ("remedy started", None),
         ("remedy applied", 2500),
         ("remedy undo previewed", 2500),
