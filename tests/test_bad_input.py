@@ -98,9 +98,7 @@ def test_an_invalid_index_of_any_name_in_any_schema_is_cleared_away(
     name: str, look: Connection, database: str, tmp_path: Path
 ) -> None:
     schema, table = quoted(f"s {name}", look), f"{quoted(f's {name}', look)}.{quoted(name, look)}"
-    look.execute(
-        f"CREATE SCHEMA {schema}; CREATE TABLE {table} (id int); INSERT INTO {table} VALUES (1)"
-    )
+    look.execute(f"CREATE SCHEMA {schema}; CREATE TABLE {table} (id int); INSERT INTO {table} VALUES (1)")
     index = quoted(f"i {name}", look)
     files = change_of(table, index)
     files["migrate/002_build.sql"] = str(files["migrate/002_build.sql"]).replace(

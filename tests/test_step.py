@@ -37,12 +37,13 @@ def test_a_statement_that_fails_is_rolled_back_and_explained(
     conn: Conn, database: str, tmp_path: Path
 ) -> None:
     chosen = write(
-        tmp_path, step("ALTER TABLE things ADD COLUMN note text; ALTER TABLE things ADD COLUMN code text;")
+        tmp_path,
+        step("ALTER TABLE things ADD COLUMN note text; SELECT 1 / (count(*) - count(*)) FROM things;"),
     )
     with running(chosen, database, tmp_path) as run:
         assert refused(run) == (
-            '001_only failed: migrate/001_only.sql: column "code" of relation "things" already exists\n'
-            "  it was at statement 2 of 2, ALTER TABLE in line 5\n"
+            "001_only failed: migrate/001_only.sql: division by zero\n"
+            "  it was at statement 2 of 2, SELECT in line 5\n"
             "  the transaction was rolled back: nothing was left behind\n"
             "  next: mend the cause, then apply the step again"
         )

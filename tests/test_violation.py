@@ -155,19 +155,13 @@ def test_every_rule_that_rows_break_is_a_no_go(
         assert throwaway.statuses(made) == ["not run"]
 
 
-def test_rows_that_no_check_finds_are_told_as_the_server_tells_them(
-    conn: Conn, database: str, tmp_path: Path, elsewhere: Elsewhere
-) -> None:
+def test_a_rule_that_the_step_itself_broke_is_a_failure(conn: Conn, database: str, tmp_path: Path) -> None:
     files = throwaway.step("UPDATE things SET id = 1 WHERE id = 2;")
     with throwaway.running(throwaway.write(tmp_path, files), database, tmp_path) as made:
         made.decide_by_policy("001")
-        error = no_go(made, "001")
-    assert "  Key (id)=(1) already exists." in str(error).splitlines()
-    assert (
-        str(error)
-        .splitlines()[-1]
-        .startswith("  next: no check finds these rows now; look for them, then repair")
-    )
+        with pytest.raises(StepFailed, match="violates unique constraint"):
+            made.apply("001")
+        assert throwaway.statuses(made) == ["failed"]
 
 
 def test_any_other_failure_stays_one(conn: Conn, database: str, tmp_path: Path) -> None:

@@ -216,12 +216,12 @@ class RowsInTheWay(PreflightFailed):
         self.change, self.step, self.failed, self.rows = change, step, tuple(failed), tuple(details)
         self.reason, self.left = reason, left
         offered = "".join(f'runbook.remedy("{name}") or ' for name in remedies)
-        seen = "look at these rows" if failed else "no check finds these rows now; look for them"
         RunbookError.__init__(
             self,
             f"{step} is NO-GO: rows came after the audit that its rule cannot have",
             details=[reason, *details, left],
-            next_step=f"{seen}, then {offered}repair them by hand, run preflight and ask the gate of this step again",
+            next_step=f"look at these rows, then {offered}repair them by hand, run preflight and ask the gate of this"
+            " step again",
         )
 
 

@@ -20,7 +20,8 @@ def apply(binding: Binding, change: Change, step: Step, *, audits: Audits, gates
     """Apply a step as `apply_step` does; raise RowsInTheWay where rows break the rule that it makes.
 
     Then the change is audited again, which shows them, the step stands in the ledger as it did before, and its GO is
-    taken back: what it was given on is true no more.
+    taken back: what it was given on is true no more. Where no check finds such rows, what the step itself wrote
+    broke a rule: that stays a failure.
     """
     before = binding.ledger.steps(change.name).get(step.name)
     try:
@@ -28,12 +29,13 @@ def apply(binding: Binding, change: Change, step: Step, *, audits: Audits, gates
     except StepFailed as failed:
         if not isinstance(failed.__cause__, psycopg.errors.IntegrityError):
             raise
+        board = audits.take()
+        if not (stopping := board.stopping(step.name)):
+            raise
         gates.withdraw(step.name)
         if before is None or before.status is not Status.RUNNING:
             # What an earlier run left unfinished has failed now.
             binding.writer.put_back(step.name, before, change=change.name)
-        board = audits.take()
-        stopping = board.stopping(step.name)
         raised = RowsInTheWay(
             change=change.name,
             step=step.name,
