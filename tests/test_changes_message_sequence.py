@@ -333,6 +333,7 @@ def test_repaired_and_undone_while_senders_send_nothing_is_lost_or_reordered(
                 assert run.undo_remedy(name).refused == ()
             assert old_rows(look) == before[0], "undo did not give the rows back as they were"
             for name in (CHANNELS, CONVERSATIONS):
+                run.decide_by_policy(name)
                 run.apply_remedy(name)
             run.preflight()
             throwaway.apply(run, "004", "005")

@@ -247,3 +247,88 @@ def test_rows_of_a_table_that_the_remedy_no_longer_knows_are_not_given_back(hand
         "remedy 10_doubled_codes: quarantine holds rows of things, and it changes others\n"
         "  next: restore the file of the remedy as it was when it ran, then undo it; nothing was changed"
     )
+
+
+DELETE_TWO = """\
+-- Take two away
+
+WITH batch AS (SELECT id FROM things WHERE id <= 2 ORDER BY id
+    LIMIT coalesce(current_setting('pgrunbook.batch', true)::int, 1000))
+DELETE FROM things AS t USING batch WHERE t.id = batch.id
+RETURNING jsonb_build_object('id', t.id) AS key, to_jsonb(t) AS before, NULL::jsonb AS after;
+"""
+
+
+@pytest.mark.parametrize("action", ["CASCADE", "SET NULL"])
+def test_a_column_that_other_rows_follow_is_not_repaired(hands: Hands, action: str) -> None:
+    # Undo would give back the code, and not what followed it.
+    hands.look.execute("ALTER TABLE things ADD CONSTRAINT once UNIQUE (code)")
+    hands.look.execute(f"CREATE TABLE uses (code text REFERENCES things (code) ON UPDATE {action})")
+    hands.look.execute("INSERT INTO uses SELECT code FROM things WHERE code IS NOT NULL LIMIT 1")
+    before = hands.look.execute("SELECT code FROM uses").fetchall()
+    with pytest.raises(RemedyFailed, match=r"a foreign key \(ON UPDATE\) changes uses"):
+        hands.apply()
+    assert hands.look.execute("SELECT code FROM uses").fetchall() == before
+
+
+def test_a_deletion_that_does_not_return_the_whole_row_is_refused(hands: Hands) -> None:
+    hands.script = hands.scripted(DELETE_TWO.replace("to_jsonb(t) AS", "jsonb_build_object('id', t.id) AS"))
+    before = hands.hash
+    with pytest.raises(RemedyFailed, match="does not return code of them"):
+        hands.apply()
+    assert hands.hash == before
+
+
+def test_a_row_that_a_trigger_keeps_out_is_left_alone_and_not_called_restored(hands: Hands) -> None:
+    hands.script = hands.scripted(DELETE_TWO)
+    assert hands.apply() == 2
+    hands.look.execute(
+        "CREATE FUNCTION skip() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
+        "CREATE TRIGGER skip BEFORE INSERT ON things FOR EACH ROW EXECUTE FUNCTION skip()"
+    )
+    done = hands.undo()
+    assert (done.restored, done.left_alone) == (0, 2)
+    hands.look.execute("DROP TRIGGER skip ON things")
+    assert hands.undo().restored == 2
+
+
+def test_a_column_that_is_newer_than_the_deletion_gets_its_default(hands: Hands) -> None:
+    hands.script = hands.scripted(DELETE_TWO)
+    assert hands.apply() == 2
+    hands.look.execute("ALTER TABLE things ADD COLUMN note text NOT NULL DEFAULT 'new'")
+    assert hands.undo().restored == 2
+    found = hands.look.execute("SELECT DISTINCT note FROM things WHERE id <= 2").fetchall()
+    assert found == [{"note": "new"}]
+
+
+def test_a_table_with_a_domain_that_takes_no_null_is_given_back(hands: Hands) -> None:
+    hands.look.execute(
+        "CREATE DOMAIN label AS text NOT NULL; ALTER TABLE things ADD COLUMN l label DEFAULT 'l'"
+    )
+    before = hands.hash
+    repaired = hands.apply()
+    assert hands.undo().restored == repaired > 0
+    assert hands.hash == before
+
+
+def test_a_deferred_rule_forbids_the_undo_in_its_preview_too(hands: Hands) -> None:
+    hands.look.execute("ALTER TABLE things ADD CONSTRAINT once UNIQUE (code) DEFERRABLE INITIALLY DEFERRED")
+    taken = session.value(hands.look, "SELECT code FROM things WHERE code IS NOT NULL ORDER BY id LIMIT 1")
+    hands.apply()
+    hands.look.execute("INSERT INTO things (id, code) VALUES (9000, %s)", (taken,))
+    assert hands.preview().forbidden
+    with pytest.raises(UndoForbidden):
+        hands.undo()
+
+
+def test_whole_batches_are_given_back_one_by_one_however_small(hands: Hands) -> None:
+    hands.script = hands.scripted(DELETE_TWO.replace("id <= 2", "id <= 6"))
+    sizes: list[int] = []
+    total = hands.apply(start=1)
+    rows = [0]
+    done = hands.undo(
+        rules=Rules(5_000, 1.0, start=1),
+        on_batch=lambda told: (sizes.append(told.rows - rows[-1]), rows.append(told.rows)),
+    )
+    assert done.restored == total == sum(sizes)
+    assert sizes[0] < total, "a small size gives back one batch of the remedy, not a thousand rows"

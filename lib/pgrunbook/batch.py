@@ -50,12 +50,13 @@ class Batches:
     script: Script
     rules: Rules
     fixed: bool = False
+    patient: bool = False
     pace: Pace = field(init=False)
     _rest_s: float = 0.0
 
     def __post_init__(self) -> None:
         """Begin with a small batch."""
-        self.pace = Pace(self.rules.stall_ms, self.rules.start, self.fixed)
+        self.pace = Pace(self.rules.stall_ms, self.rules.start, self.fixed, self.patient)
 
     def one(self, attempt: Callable[[int, RowHold], T]) -> T:
         """Return what an attempt with so many rows gives, after the pause that the last batch has earned.
@@ -71,8 +72,12 @@ class Batches:
             began = time.perf_counter()
             hold = RowHold(self.work, self.look, self.pace.limit_ms)
             try:
-                with _left_idle(self.work), hold:
-                    done = attempt(self.pace.size, hold)
+                try:
+                    with _left_idle(self.work), hold:
+                        done = attempt(self.pace.size, hold)
+                finally:
+                    # Others waited for what was taken back, too.
+                    self.pace.worst_ms = max(self.pace.worst_ms, hold.ms)
             except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
                 waited += 1
                 if waited >= ATTEMPTS:

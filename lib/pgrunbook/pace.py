@@ -17,6 +17,8 @@ LAST_TRIES = 20
 class Pace:
     """How many rows the next batch may be; `fixed` where its size is not ours to choose.
 
+    A `patient` one keeps its size until all tries have failed, so that it is the same on a busy machine.
+
     >>> pace = Pace(budget_ms=100)
     >>> pace.took(10), pace.size, pace.took(60), pace.size, pace.smaller(), pace.size
     (None, 400, None, 300, True, 75)
@@ -25,6 +27,7 @@ class Pace:
     budget_ms: float
     size: int = START
     fixed: bool = False
+    patient: bool = False
     worst_ms: float = 0.0
     _tries: int = 0
 
@@ -44,9 +47,11 @@ class Pace:
 
     def smaller(self) -> bool:
         """Make the next batch much smaller, after one that was stopped; return False where that has no sense."""
-        if self.size == 1 or self.fixed:
+        if self.size == 1 or self.fixed or self.patient:
             self._tries += 1
-            return self._tries < LAST_TRIES
+            if self._tries < LAST_TRIES or self.size == 1 or self.fixed:
+                return self._tries < LAST_TRIES
+            self.patient, self._tries = False, 0
         self.size = max(1, self.size // 4)
         return True
 

@@ -13,10 +13,12 @@ from psycopg.types.string import TextLoader
 from pgrunbook.session import Connection
 
 __all__ = [
-    "Repair", "Table", "again", "count", "keep", "kept", "last", "mark_undone", "parse", "read",
+    "Repair", "Table", "again", "count", "exists", "keep", "kept", "last", "mark_undone", "parse", "read",
     "repaired_since", "rounds",
 ]  # fmt: skip
 
+PAGE = 1_000
+"""Rows read at a time where batches of a remedy are given back whole: each read costs a round trip."""
 Table = tuple[str, ...]
 """The parts of a table's name."""
 
@@ -60,6 +62,8 @@ def _repair(row: Mapping[str, Any], table: Table) -> Repair:
     key, before, after = row["key"], row["before"], row["after"]
     values: dict[str, Any] = {}
     for name, text in (("key", key), ("before", before), ("after", after)):
+        if text is not None and not isinstance(text, str):
+            raise ValueError(f"it returns {name} as {type(text).__name__}, which is no jsonb")
         values[name] = value = parse(text)
         missing = value is None and name != "after"
         if missing or (value is not None and (not isinstance(value, dict) or not value)):
@@ -103,6 +107,16 @@ def keep(conn: Connection, repairs: Sequence[Repair], *, run_id: str, change: st
         )
 
 
+def exists(conn: Connection) -> bool:
+    """Return whether there is a quarantine here, of a ledger that this version of the library has made."""
+    row = conn.execute(
+        "SELECT EXISTS (SELECT FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid JOIN pg_namespace AS n"
+        " ON n.oid = c.relnamespace WHERE n.nspname = 'pgrunbook' AND c.relname = 'quarantine'"
+        " AND a.attname = 'batch') AS there"
+    ).fetchone()
+    return bool(row and row["there"])
+
+
 def last(conn: Connection) -> int:
     """Return the number of the newest row of the quarantine, 0 where there is none."""
     row = conn.execute("SELECT coalesce(max(id), 0) AS newest FROM pgrunbook.quarantine").fetchone()
@@ -140,27 +154,31 @@ def kept(
     """Return what a remedy replaced and nobody gave back yet, by number, newest first.
 
     Not locked, so that reading is no time for which rows are held: one runner at a time undoes anything.
-    With `whole_batches` it ends where a batch of the remedy does, be it above the limit. Raises ValueError for
+    With `whole_batches` it ends where the batch of the remedy ends that reaches the limit. Raises ValueError for
     rows of another table.
     """
     found: list[dict[str, Any]] = []
+    page_size = max(limit, PAGE) if whole_batches else limit
     while True:
         page = conn.execute(
             "SELECT id, batch::text AS batch, table_name, key::text, before::text, after::text"
             " FROM pgrunbook.quarantine WHERE change = %s AND remedy = %s AND undone_at IS NULL"
             " AND (%s::bigint IS NULL OR id < %s) ORDER BY id DESC LIMIT %s",
-            (change, remedy, below, below, limit),
+            (change, remedy, below, below, page_size),
         ).fetchall()
-        same = page
-        if found:
-            oldest = found[-1]["batch"]
-            same = page[: next((n for n, row in enumerate(page) if row["batch"] != oldest), len(page))]
-        found += same
-        if not whole_batches or len(page) < limit or len(same) < len(page) or page[-1]["batch"] is None:
+        looked, found = max(limit, len(found)), found + page
+        end = next((n for n in range(looked, len(found)) if _ends(found[n - 1], found[n])), None)
+        if end is not None:
+            found = found[:end]
+        if not whole_batches or end is not None or len(page) < page_size:
             break
         below = page[-1]["id"]
     holds = "quarantine holds rows of {}, and it changes {}"
     return {row["id"]: _repair(row, _table(row, tables, holds)) for row in found}
+
+
+def _ends(newer: Mapping[str, Any], older: Mapping[str, Any]) -> bool:
+    return older["batch"] is None or older["batch"] != newer["batch"]
 
 
 def count(conn: Connection, *, change: str, remedy: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pgrunbook import quarantine, restoring
@@ -54,12 +54,13 @@ def preview(conn: Connection, look: Connection, script: Script, *, rules: Rules 
     after the undo with the row as another session sees it. Raises RemedyFailed with the server's reason.
     """
     rules = dataclasses.replace(rules or Rules(), start=SHOWN)
-    batches = Batches(conn, look, script, rules, fixed=True)
+    batches = Batches(conn, look, script, rules, fixed=not is_sized(script), patient=True)
 
     def attempt(size: int, hold: RowHold) -> tuple[list[Repair], bool]:
         with conn.transaction(force_rollback=True):
             begin(conn, rules, size)
             repairs = _repair(conn, script)
+            conn.execute("SET CONSTRAINTS ALL IMMEDIATE")
             restored = restoring.restore(conn, repairs)
             proved = len(restored) == len(repairs)
             rows = restoring.whole(conn, repairs) if proved else set()
@@ -142,15 +143,20 @@ def _repair(conn: Connection, script: Script) -> list[Repair]:
     """Run the statement and return what it repaired; refuse what quarantine would not know of."""
     by_name = tables(script)
     changed = list(dict.fromkeys(by_name.values()))
+    before = restoring.changed(conn, changed)
+    # Where nobody counts, nobody would see what a foreign key changes in them.
+    counted = changed if before is not None else []
+    # Asked before any row is locked.
+    followed = {table: restoring.followed(conn, table) for table in changed}
+    columns = {table: restoring.columns(conn, table) for table in changed}
     for name, verb in script.repairs.items():
-        others = restoring.touched_by_delete(conn, by_name[name], besides=changed) if verb == "DELETE" else []
+        others = restoring.touched_by_delete(conn, by_name[name], besides=counted) if verb == "DELETE" else []
         if others:
             raise RemedyFailed(
                 remedy=script.name,
                 reason=f"a foreign key would change {', '.join(others)} with the rows that it deletes",
                 next_step="repair these tables first, or with it in WITH queries: quarantine keeps what it returns",
             )
-    before = restoring.changed(conn, changed)
     try:
         repairs = quarantine.read(conn, script.text, by_name)
     except ValueError as error:
@@ -159,6 +165,7 @@ def _repair(conn: Connection, script: Script) -> list[Repair]:
             reason=str(error),
             next_step="return objects such as jsonb_build_object('id', t.id) AS key; nothing was changed",
         ) from None
+    _require_undoable(script, repairs, followed, columns)
     after = restoring.changed(conn, changed)
     if before is not None and after is not None and after - before != len(repairs):
         raise RemedyFailed(
@@ -168,3 +175,29 @@ def _repair(conn: Connection, script: Script) -> list[Repair]:
             " the batch was rolled back",
         )
     return repairs
+
+
+def _require_undoable(
+    script: Script,
+    repairs: Sequence[Repair],
+    followed: Mapping[Table, Sequence[tuple[str, str]]],
+    columns: Mapping[Table, Sequence[str]],
+) -> None:
+    """Refuse what undo would give back in part only."""
+    for one in repairs:
+        others = [
+            other for name, other in followed[one.table] if one.after is not None and name in one.before
+        ]
+        lost = [name for name in columns[one.table] if one.after is None and name not in one.before]
+        if others:
+            raise RemedyFailed(
+                remedy=script.name,
+                reason=f"a foreign key (ON UPDATE) changes {', '.join(others)} with the rows that it changes",
+                next_step="repair the rows that refer to them first; the batch was rolled back",
+            )
+        if lost:
+            raise RemedyFailed(
+                remedy=script.name,
+                reason=f"it deletes rows of {'.'.join(one.table)} and does not return {', '.join(lost)} of them",
+                next_step="return to_jsonb(t.*) AS before; the batch was rolled back",
+            )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import graphlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, LiteralString
 
 from psycopg import sql
@@ -11,7 +11,7 @@ from psycopg import sql
 from pgrunbook.quarantine import Repair, Table, parse
 from pgrunbook.session import Connection
 
-__all__ = ["changed", "now", "restore", "touched_by_delete", "whole"]
+__all__ = ["changed", "columns", "followed", "now", "restore", "touched_by_delete", "whole"]
 
 
 def restore(conn: Connection, repairs: Sequence[Repair]) -> set[int]:
@@ -52,7 +52,7 @@ def _found(conn: Connection, repairs: Sequence[Repair], row: LiteralString) -> l
     for positions in _alike(repairs):
         part = [repairs[position] for position in positions]
         statement = sql.SQL("SELECT kept.number, {row} AS row FROM {kept} JOIN {table} AS t ON {is_key}")
-        filled = _filled(statement, part[0].table, part, row=sql.SQL(row))
+        filled = _filled(conn, statement, part[0].table, part, row=sql.SQL(row))
         rows = conn.execute(filled, _values(part)).fetchall()
         found += [(positions[one["number"] - 1], one["row"]) for one in rows]
     return found
@@ -69,6 +69,22 @@ def touched_by_delete(
         (sql.Identifier(*table).as_string(conn), [sql.Identifier(*one).as_string(conn) for one in besides]),
     ).fetchall()
     return [row["other"] for row in found]
+
+
+def followed(conn: Connection, table: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the columns that rows of other tables, or of this one, follow when they change, with that table."""
+    found = conn.execute(
+        "SELECT DISTINCT attname::text AS name, conrelid::regclass::text AS other FROM pg_constraint"
+        " JOIN pg_attribute ON attrelid = confrelid AND attnum = ANY (confkey)"
+        " WHERE contype = 'f' AND confrelid = to_regclass(%s) AND confupdtype IN ('c', 'n', 'd') ORDER BY 1, 2",
+        (sql.Identifier(*table).as_string(conn),),
+    ).fetchall()
+    return [(row["name"], row["other"]) for row in found]
+
+
+def columns(conn: Connection, table: Sequence[str]) -> list[str]:
+    """Return the columns without which a row cannot be given back whole."""
+    return _writable(conn, table, identity=True)
 
 
 def changed(conn: Connection, tables: Sequence[Sequence[str]]) -> int | None:
@@ -121,10 +137,11 @@ def _update(conn: Connection, table: Sequence[str], repairs: Sequence[Repair]) -
     ]
     statement = sql.SQL(
         "UPDATE {table} AS t SET {assignments}"
-        " FROM {kept} CROSS JOIN LATERAL jsonb_populate_record(NULL::{table}, kept.after) AS a"
+        " FROM {kept} CROSS JOIN LATERAL jsonb_to_record(kept.after) AS a ({before})"
         " WHERE {is_key} AND {as_left} AND {alone} RETURNING kept.number"
     )
     filled = _filled(
+        conn,
         statement,
         table,
         repairs,
@@ -140,25 +157,30 @@ def _update(conn: Connection, table: Sequence[str], repairs: Sequence[Repair]) -
 
 def _insert(conn: Connection, table: Sequence[str], repairs: Sequence[Repair]) -> list[int]:
     there = sql.SQL("SELECT DISTINCT kept.number FROM {kept} JOIN {table} AS t ON {is_key}")
-    found = conn.execute(_filled(there, table, repairs), _values(repairs)).fetchall()
+    found = conn.execute(_filled(conn, there, table, repairs), _values(repairs)).fetchall()
     taken = {row["number"] - 1 for row in found}
     gone = [number for number in range(len(repairs)) if number not in taken]
-    columns = [_name(name) for name in _writable(conn, table, identity=True)]
+    # A column that is newer than the repair gets its default.
+    columns = [_name(name) for name in _writable(conn, table, identity=True) if name in repairs[0].before]
     statement = sql.SQL("INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE SELECT {values} FROM {kept}")
     if gone:
         part = [repairs[number] for number in gone]
         values = sql.SQL(", ").join(sql.SQL("b.{}").format(column) for column in columns)
-        filled = _filled(statement, table, part, columns=sql.SQL(", ").join(columns), values=values)
+        filled = _filled(conn, statement, table, part, columns=sql.SQL(", ").join(columns), values=values)
         conn.execute(filled, _values(part))
+        # A trigger may have kept a row out.
+        found = conn.execute(_filled(conn, there, table, part), _values(part)).fetchall()
+        gone = [gone[row["number"] - 1] for row in found]
     return gone
 
 
-# Rows of the quarantine, and for each what its key and its old values are in the table's own types.
+# Rows of the quarantine, and for each what its key and its old values are in the table's own types. No whole row of
+# the table: a column that is left out may have a domain that takes no NULL.
 _KEPT = sql.SQL(
     "unnest(%(keys)s::text[]::jsonb[], %(befores)s::text[]::jsonb[], %(afters)s::text[]::jsonb[])"
     " WITH ORDINALITY AS kept (key, before, after, number)"
-    " CROSS JOIN LATERAL jsonb_populate_record(NULL::{table}, kept.key) AS k"
-    " CROSS JOIN LATERAL jsonb_populate_record(NULL::{table}, kept.before) AS b"
+    " CROSS JOIN LATERAL jsonb_to_record(kept.key) AS k ({key})"
+    " CROSS JOIN LATERAL jsonb_to_record(kept.before) AS b ({before})"
 )
 
 
@@ -168,10 +190,35 @@ def _values(repairs: Sequence[Repair]) -> dict[str, list[str | None]]:
 
 
 def _filled(
-    statement: sql.SQL, table: Sequence[str], repairs: Sequence[Repair], **parts: sql.Composable
+    conn: Connection,
+    statement: sql.SQL,
+    table: Sequence[str],
+    repairs: Sequence[Repair],
+    **parts: sql.Composable,
 ) -> sql.Composed:
-    name = _name(*table)
-    return statement.format(table=name, kept=_KEPT.format(table=name), is_key=_is_key(repairs, "t"), **parts)
+    types = _types(conn, table)
+    key, before = (_typed(types, names) for names in (repairs[0].key, repairs[0].before))
+    kept = _KEPT.format(key=key, before=before)
+    return statement.format(
+        table=_name(*table), kept=kept, before=before, is_key=_is_key(repairs, "t"), **parts
+    )
+
+
+def _typed(types: Mapping[str, str], names: Iterable[str]) -> sql.Composed:
+    return sql.SQL(", ").join(
+        sql.SQL("{} {}").format(_name(name), sql.SQL(types[name].replace("%", "%%")))
+        for name in names
+        if name in types
+    )
+
+
+def _types(conn: Connection, table: Sequence[str]) -> dict[str, str]:
+    found = conn.execute(
+        "SELECT attname::text AS name, format_type(atttypid, atttypmod) AS type FROM pg_attribute"
+        " WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped",
+        (sql.Identifier(*table).as_string(conn),),
+    ).fetchall()
+    return {row["name"]: row["type"] for row in found}
 
 
 def _is_key(repairs: Sequence[Repair], row: LiteralString) -> sql.Composed:

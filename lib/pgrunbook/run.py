@@ -12,7 +12,7 @@ from pgrunbook import events, explain, preflight, prospect, repair, rollback, si
 from pgrunbook.audits import Audits
 from pgrunbook.binding import Binding, library_version
 from pgrunbook.change import Change, Step
-from pgrunbook.errors import GateClosed, StepCancelled, WindowTooShort
+from pgrunbook.errors import GateClosed, PreflightFailed, StepCancelled, WindowTooShort
 from pgrunbook.explain import Timing
 from pgrunbook.gate import ROLLBACK, Decision, Gates, Policy, is_step, subject
 from pgrunbook.identity import new_run_id, operator_name
@@ -146,7 +146,10 @@ class Run:
         script = self.change.remedy(name)
         self._may_go_on(name, script.sha256)
         with self._stopping(name):
-            return repair.undo(self.binding, self.change, script)
+            undone = repair.undo(self.binding, self.change, script)
+        # Run All must not repair again, on the strength of an earlier GO, what somebody has given back.
+        self.gates.withdraw(name)
+        return undone
 
     def preview_undo(self, name: str) -> Undone:
         """Return what undo would give back, leave alone and be forbidden, tried and taken back."""
@@ -202,7 +205,12 @@ class Run:
         StepCancelled, LockNotTaken, WindowTooShort, WindowEnded; each leaves the step as it was.
         """
         chosen = self.change.step(name)
-        self.audits.require(chosen.name, asked_now=self._is_to_run(chosen))
+        try:
+            self.audits.require(chosen.name, asked_now=self._is_to_run(chosen))
+        except PreflightFailed:
+            # What the GO was given on is true no more.
+            self.gates.withdraw(chosen.name)
+            raise
         self._may_go_on(chosen.name, chosen.migrate.sha256)
         with self._stopping(chosen.name):
             outcome = violation.apply(self.binding, self.change, chosen, audits=self.audits, gates=self.gates)

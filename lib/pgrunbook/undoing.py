@@ -21,8 +21,6 @@ from pgrunbook.session import Connection
 __all__ = ["Refused", "Undone", "preview", "undo"]
 
 SHOWN = 50
-PAGE = 1_000
-"""Rows of the quarantine read at a time where a batch of the remedy is given back whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +114,8 @@ class _Undoing:
 
     def all(self) -> Undone:
         began = time.perf_counter()
+        if self.tried and not quarantine.exists(self.conn):
+            return Undone(self.script.name, 0)
         batches = Batches(self.conn, self.look, self.script, self.rules)
         expected = quarantine.count(self.conn, change=self.change, remedy=self.script.name)
         restored = left_alone = 0
@@ -166,7 +166,10 @@ class _Undoing:
                     numbers = list(part)
                     done = restoring.restore(self.conn, [part[number] for number in numbers])
                     given_back |= {numbers[position] for position in done}
-                if not self.tried:
+                if self.tried:
+                    # What would be checked at the end of a transaction that is taken back is checked now.
+                    self.conn.execute("SET CONSTRAINTS ALL IMMEDIATE")
+                else:
                     quarantine.mark_undone(self.conn, given_back)
                 hold.check()
         except psycopg.errors.IntegrityError as error:
@@ -201,7 +204,7 @@ class _Undoing:
                 change=self.change,
                 remedy=self.script.name,
                 below=self.newest,
-                limit=max(size, PAGE) if whole else size,
+                limit=size,
                 whole_batches=whole,
             )
         except ValueError as error:

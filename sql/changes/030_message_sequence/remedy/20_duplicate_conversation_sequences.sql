@@ -116,7 +116,7 @@ WITH cleaned AS MATERIALIZED (
     FROM messages_to_move AS list
     CROSS JOIN LATERAL unnest(list.ids, list.homes, list.olds, list.news) AS move (id, home, old, new)
     WHERE m.id = move.id AND m.sequence = move.old AND m.conversation_id = move.home
-    RETURNING m.id, move.old, m.sequence AS new
+    RETURNING m.id, m.conversation_id, move.old, m.sequence AS new
 ), followed AS (
     UPDATE read_cursors AS c
     SET last_read_sequence = move.new
@@ -127,7 +127,8 @@ WITH cleaned AS MATERIALIZED (
 )
 SELECT
     'messages' AS table_name,
-    jsonb_build_object('id', id) AS key,
+    -- With its home: a message that is moved later has a number of its new one.
+    jsonb_build_object('conversation_id', conversation_id, 'id', id) AS key,
     jsonb_build_object('sequence', old) AS before,
     jsonb_build_object('sequence', new) AS after
 FROM moved

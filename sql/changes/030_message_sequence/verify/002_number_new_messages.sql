@@ -3,7 +3,7 @@
 -- remedy: Run migrate/002_number_new_messages.sql again.
 
 WITH guard AS (
-    SELECT t.*, p.proname, p.prosecdef, p.proconfig::text AS settings, pg_get_triggerdef(t.oid) AS definition
+    SELECT t.*, p.proname, p.prosrc, p.prosecdef, p.proconfig::text AS settings, pg_get_triggerdef(t.oid) AS definition
     FROM (SELECT to_regclass('messages') AS oid) AS m
     LEFT JOIN pg_trigger AS t ON t.tgrelid = m.oid AND t.tgname = 'zz_number_message'
     LEFT JOIN pg_proc AS p ON p.oid = t.tgfoid
@@ -34,6 +34,13 @@ CROSS JOIN LATERAL (
                 WHEN guard.settings LIKE '{"search_path=%, pg_temp"}' THEN 'a fixed search_path that ends with pg_temp'
                 ELSE coalesce(guard.settings, 'the search_path of the sender')
             END
+        ),
+        (7, 'fires when', 'always', CASE WHEN guard.tgqual IS NULL THEN 'always' ELSE 'sometimes' END),
+        (
+            8,
+            'counts in',
+            'message_counters',
+            CASE WHEN guard.prosrc LIKE '%INSERT INTO message_counters%' THEN 'message_counters' ELSE 'nothing' END
         )
 ) AS fact (position, setting, expected, found)
 WHERE fact.found IS DISTINCT FROM fact.expected
