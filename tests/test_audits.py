@@ -12,7 +12,7 @@ import pytest
 import throwaway
 from throwaway import FILES, NAME, changed
 
-from pgrunbook.errors import PreflightFailed, PreflightMissing
+from pgrunbook.errors import GateClosed, PreflightFailed, PreflightMissing
 from pgrunbook.run import Run
 
 Conn = psycopg.Connection[dict[str, Any]]
@@ -81,7 +81,12 @@ def test_what_came_between_the_gate_and_the_step_is_found(run: Run, conn: Conn) 
     with pytest.raises(PreflightFailed, match="NO-GO before 002_build_index"):
         run.apply("002")
     assert throwaway.statuses(run) == ["done", "not run", "not run"]
+    with pytest.raises(PreflightFailed):
+        run.decide_by_policy("002")
     conn.execute("UPDATE things SET code = NULL WHERE id IN (2, 3)")
+    with pytest.raises(GateClosed):
+        run.apply("002")
+    run.decide_by_policy("002")
     assert run.apply("002").note == "apply"
     # Done is done, whatever is found now.
     run.preflight()

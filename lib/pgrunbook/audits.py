@@ -33,8 +33,8 @@ class Audits:
         """Raise PreflightMissing or PreflightFailed unless the board lets a step start.
 
         A step that checks guard by name (`before`), or that a derived check has something against, has a new audit
-        where the last one is older than what was applied or repaired since; with `asked_now` these checks are asked
-        again in any case.
+        where the last one is older than what was applied or repaired since. With `asked_now`, and where they stop
+        the step, these checks are asked again in any case: somebody may have repaired the rows by hand.
         """
         if self.board is None:
             raise PreflightMissing(change=self.change.name)
@@ -42,7 +42,7 @@ class Audits:
         if against or preflight.guards(self.change, step):
             if self.stale:
                 self.take()
-            elif asked_now:
+            elif asked_now or self.board.stopping(step):
                 self.board = preflight.ask_again(self.binding.control, self.change, self.board, step)
                 self.binding.note("preflight", {**events.audited(self.board), "again": step})
         self.board.require_go(step)
