@@ -262,8 +262,79 @@ def test_what_is_no_go_fails_on_the_server(name: str, look: Connection) -> None:
     assert refused.value.sqlstate == state
 
 
+# What a review found: each once passed for right. Setup, migration, and how the server refuses it.
+PASSED_ONCE: dict[str, tuple[str, str, str]] = {
+    "a column that was there under IF NOT EXISTS": (
+        "",
+        "ALTER TABLE messages ADD COLUMN IF NOT EXISTS author text; ALTER TABLE messages ALTER author SET NOT NULL",
+        "23502",
+    ),
+    "a table of the same name in another schema": (
+        f"{TWICE}; CREATE SCHEMA x",
+        "CREATE TABLE x.messages (a int); CREATE UNIQUE INDEX u ON public.messages (channel_id, sequence)",
+        "23505",
+    ),
+    "a trigger that has the table's name": (
+        TWICE,
+        "DROP TRIGGER IF EXISTS messages ON messages; CREATE UNIQUE INDEX u ON messages (channel_id, sequence)",
+        "23505",
+    ),
+    "a text that an assignment would not cut": (
+        "UPDATE messages SET author = 'annabella' WHERE id = 1",
+        "ALTER TABLE messages ALTER author TYPE varchar(5) USING trim(author)",
+        "22001",
+    ),
+    "a number too large for an integer": (
+        "ALTER TABLE messages ADD r real DEFAULT 2147483647",
+        "ALTER TABLE messages ALTER r TYPE int",
+        "22003",
+    ),
+    "a default that breaks the column's own check": (
+        "", "ALTER TABLE messages ADD COLUMN x int DEFAULT 0 CHECK (x > 0)", "23514",
+    ),
+    "one computed default for a unique column": (
+        "", "ALTER TABLE messages ADD COLUMN x text UNIQUE DEFAULT 'a'::text", "23505",
+    ),
+    "a new column that nothing fills": (
+        "", "ALTER TABLE messages ADD COLUMN x int; ALTER TABLE messages ALTER x SET NOT NULL", "23502",
+    ),
+    "a whole row with a NULL in it": ("", "ALTER TABLE messages ADD CHECK (messages IS NOT NULL)", "23514"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PASSED_ONCE)
+def test_what_once_passed_is_no_go_and_fails_on_the_server(name: str, look: Connection) -> None:
+    setup, migration, state = PASSED_ONCE[name]
+    look.execute(setup.encode())
+    assert deriving.stopping(look, migration) != {}
+    with pytest.raises(psycopg.Error) as refused, look.transaction(force_rollback=True):
+        look.execute(migration.encode())
+    assert refused.value.sqlstate == state
+
+
 # The same things done right, and things that only look like it.
 GOOD: dict[str, tuple[str, str]] = {
+    "an expression that its predicate guards": (
+        "CREATE FUNCTION is_number(t text) RETURNS bool LANGUAGE plpgsql IMMUTABLE COST 9000"
+        " AS $$BEGIN RETURN t ~ '^[0-9]+$'; END$$",
+        "CREATE UNIQUE INDEX u ON messages ((author::int)) WHERE is_number(author)",
+    ),
+    "a key of a partitioned table only": (
+        "CREATE TABLE parts (a int, b int) PARTITION BY LIST (a);"
+        " CREATE TABLE parts_1 PARTITION OF parts DEFAULT; INSERT INTO parts VALUES (1, 1), (1, 1)",
+        "ALTER TABLE ONLY parts ADD UNIQUE (a, b)",
+    ),
+    "a reference that is written before the key that it needs": (
+        "CREATE TABLE kids (id int NOT NULL, p int); INSERT INTO kids VALUES (1, 1)",
+        "ALTER TABLE kids ADD FOREIGN KEY (p) REFERENCES kids (id), ADD PRIMARY KEY (id)",
+    ),
+    "a cast that goes": (
+        "CREATE TYPE e AS ENUM ('a'); CREATE CAST (e AS int) WITH INOUT", "DROP CAST (e AS int)",
+    ),
+    "statistics that go": ("CREATE STATISTICS st ON author, note FROM messages", "DROP STATISTICS st"),
+    "an index that the step makes and drops": (
+        "", "CREATE INDEX i ON messages (note); DROP INDEX i",
+    ),
     "keys that differ": ("", "CREATE UNIQUE INDEX u ON messages (channel_id, sequence)"),
     "NULLs differ from each other": ("", "CREATE UNIQUE INDEX u ON messages (conversation_id, id)"),
     "NULL in one key": (TWICE, "CREATE UNIQUE INDEX u ON messages (conversation_id, channel_id)"),
@@ -364,3 +435,19 @@ def test_a_step_of_nothing_that_is_known_asks_nothing(look: Connection) -> None:
     texts = ["COMMENT ON TABLE messages IS 'x'", "GRANT SELECT ON messages TO PUBLIC", "ANALYZE messages",
              "ALTER TABLE missing ADD CHECK (id > 0)", "ALTER VIEW v RENAME TO w", "SET work_mem = 64"]  # fmt: skip
     assert deriving.derived(look, *texts) == []
+
+
+def test_rows_that_a_policy_hides_are_not_taken_for_right(look: Connection) -> None:
+    look.execute(
+        f"{TWICE}; CREATE ROLE hidden_from; ALTER TABLE messages OWNER TO hidden_from;"
+        " ALTER TABLE messages ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;"
+        " CREATE POLICY few ON messages USING (id = 1)"
+    )
+    try:
+        look.execute("SET ROLE hidden_from")
+        found = deriving.answers(look, "CREATE UNIQUE INDEX u ON messages (channel_id, sequence)")
+        look.execute("RESET ROLE")
+        why = found["001 duplicates of messages (channel_id, sequence)"].unproved
+        assert "row-level security policy" in why
+    finally:
+        look.execute("RESET ROLE; DROP OWNED BY hidden_from CASCADE; DROP ROLE hidden_from")

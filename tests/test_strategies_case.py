@@ -27,8 +27,9 @@ CASE = Case("move", UniqueKey("t", ("a", "lower(b)"), where="c > 0"), TABLE, "a"
 
 
 def test_a_row_counts_where_no_part_is_null_and_the_predicate_holds() -> None:
-    assert (
-        " ".join(CASE.condition.split()) == "WHERE t.a IS NOT NULL AND (lower(t.b)) IS NOT NULL AND (t.c > 0)"
+    # An expression may fail for rows that the predicate leaves out, and conditions have no order.
+    assert " ".join(CASE.condition.split()) == (
+        "WHERE t.a IS NOT NULL AND CASE WHEN t.c > 0 THEN (lower(t.b)) IS NOT NULL ELSE false END AND (t.c > 0)"
     )
     nulls = dataclasses.replace(CASE, key=UniqueKey("t", ("a",), nulls_not_distinct=True))
     assert nulls.condition == ""

@@ -45,4 +45,6 @@ class Audits:
             elif asked_now or self.board.stopping(step):
                 self.board = preflight.ask_again(self.binding.control, self.change, self.board, step)
                 self.binding.note("preflight", {**events.audited(self.board), "again": step})
+        elif self.stale:
+            self.board = preflight.ask_again(self.binding.control, self.change, self.board, step)
         self.board.require_go(step)

@@ -53,10 +53,12 @@ def guards(change: Change, step: str) -> tuple[Script, ...]:
 def ask_again(conn: Connection, change: Change, board: Board, step: str) -> Board:
     """Return the board with the checks asked again that guard a step, and those derived from it."""
     board = board.updated(run_check(conn, script) for script in guards(change, step))
-    if not board.derived(step):
-        return board
     open_steps = surroundings.open_steps(conn, change)
-    return board.updated(_derived(conn, open_steps, change.preflight, only=step))
+    found = tuple(_derived(conn, open_steps, change.preflight, only=step))
+    known = {finding.label for finding in board.findings}
+    # What a step before made could not be asked about until now.
+    fresh = tuple(finding for finding in found if finding.label not in known)
+    return dataclasses.replace(board.updated(found), findings=(*board.updated(found).findings, *fresh))
 
 
 def _derived(

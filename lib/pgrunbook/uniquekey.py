@@ -44,8 +44,16 @@ class UniqueKey:
 
     def counts(self, alias: str) -> list[str]:
         """Return the conditions under which a row of `alias` can have a duplicate (PostgreSQL manual, 11.6)."""
-        terms = [] if self.nulls_not_distinct else [f"{part} IS NOT NULL" for part in self.of(alias)]
-        return [*terms, f"({qualified(self.where, alias)})"] if self.where else terms
+        where = qualified(self.where, alias) if self.where else ""
+        # An expression may fail for rows that the predicate leaves out, and conditions have no order.
+        terms = [
+            f"CASE WHEN {where} THEN {part} IS NOT NULL ELSE false END"
+            if where and column is None
+            else f"{part} IS NOT NULL"
+            for part, column in zip(self.of(alias), self.columns, strict=True)
+            if not self.nulls_not_distinct
+        ]
+        return [*terms, f"({where})"] if where else terms
 
     def of(self, alias: str) -> list[str]:
         """Return the parts, each column as the one of `alias`.

@@ -7,7 +7,7 @@ SELECT DISTINCT CASE WHEN d.classid = 'pg_rewrite'::regclass
  WHERE d.refclassid = 'pg_class'::regclass
    AND d.refobjid = to_regclass(%(table)s)
    AND a.attname = %(column)s
-   AND (d.classid IN ('pg_rewrite'::regclass, 'pg_policy'::regclass, 'pg_trigger'::regclass)
+   AND (d.classid IN ('pg_rewrite'::regclass, 'pg_policy'::regclass, 'pg_trigger'::regclass, 'pg_proc'::regclass, 'pg_publication_rel'::regclass)
         OR EXISTS (SELECT
                      FROM pg_attrdef AS f
                      JOIN pg_attribute AS g ON g.attrelid = f.adrelid AND g.attnum = f.adnum

@@ -11,7 +11,7 @@ SELECT c.oid::bigint AS oid,
                                                                 SELECT FROM pg_constraint AS n
                                                                  WHERE n.conrelid = c.oid AND n.contype::text = 'n'
                                                                    AND n.conkey = ARRAY[a.attnum] AND NOT n.convalidated),
-                                                            'composite', t.typtype = 'c'))
+                                                            'composite', t.typcategory = 'C'))
                    FROM pg_attribute AS a
                    JOIN pg_type AS t ON t.oid = a.atttypid
                   WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), '{}') AS columns,

@@ -109,7 +109,7 @@ def _failed(check: Check, error: psycopg.Error, cost: str) -> Answer:
     reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
     state = error.sqlstate or ""
     # A value that an expression cannot take, it cannot take in the step either.
-    if not check.doubt and (state.startswith("22") or (check.sure and state in _MISSING)):
+    if not check.doubt and (state.startswith(("22", "23")) or (check.sure and state in _MISSING)):
         return Answer(cost=cost, problem=f"the statement would fail: {reason}")
     return Answer(cost=cost, unproved=f"could not be asked: {reason}")
 

@@ -62,10 +62,12 @@ def derive(conn: Connection, steps: Sequence[Step], *, by_hand: Sequence[Script]
         try:
             with one.site.reading(conn):
                 found = list(_checks(conn, one, course, following))
+                new = _new(conn, one, course)
         except (psycopg.Error, postgast.PgQueryError, DecodeError) as error:
             reason = next(iter(str(error).splitlines()), type(error).__name__)
-            found = [_unread(one.site, reason)]
-        course.note(one.tree, one.site.where)
+            found, new = [_unread(one.site, reason)], one.tree
+        if new is not None:
+            course.note(new, one.site.where)
         for check in found:
             if check.covers in covered and covered[check.covers] <= names[check.step]:
                 continue
@@ -90,6 +92,28 @@ def _statements(steps: Sequence[Step]) -> Iterator[_Statement]:
             yield _Statement(Site(step.number, where, path), tree)
             if tree.DESCRIPTOR.name == "VariableSetStmt" and tree.name.lower() == "search_path":
                 path = _locally(tree)
+
+
+def _new(conn: Connection, one: _Statement, course: Course) -> Tree | None:
+    """Return what a statement does that is not done: IF NOT EXISTS takes what is there, and makes nothing."""
+    tree = one.tree
+    if tree.DESCRIPTOR.name == "CreateStmt" and tree.if_not_exists:
+        return None if one.site.table(conn, tree.relation, course) else tree
+    if (
+        tree.DESCRIPTOR.name != "AlterTableStmt"
+        or (table := one.site.table(conn, tree.relation, course)) is None
+    ):
+        return tree
+    kept = [node for node in tree.cmds if not _is_there(node.alter_table_cmd, table)]
+    new = type(tree).FromString(tree.SerializeToString())
+    del new.cmds[:]
+    new.cmds.extend(kept)
+    return new
+
+
+def _is_there(command: Tree, table: Table) -> bool:
+    column = getattr(command, "def").column_def.colname
+    return bool(command.subtype == grammar.AT_AddColumn and command.missing_ok and column in table.columns)
 
 
 def _locally(tree: Tree) -> str:
@@ -125,7 +149,8 @@ def _checks(conn: Connection, one: _Statement, course: Course, following: Sequen
                 within = course.copied()
                 for command in commands(tree):
                     yield from _of_command(conn, tree, command, table, within, one, following)
-                    within.note_command(name(tree.relation), tree.relation, command)
+                    if not _is_there(command, table):
+                        within.note_command(name(tree.relation), tree.relation, command)
 
 
 def _of_command(
@@ -180,7 +205,9 @@ def _of_constraint(
     yield from presence.of_constraint(table, constraint, course, site)
     match constraint.contype:
         case grammar.CONSTR_UNIQUE | grammar.CONSTR_PRIMARY | grammar.CONSTR_EXCLUSION:
-            yield from unique.of_constraint(conn, constraint, table, course, site)
+            # On a partitioned table only, it is built on none of its rows.
+            if table.kind != "p" or tree.relation.inh:
+                yield from unique.of_constraint(conn, constraint, table, course, site)
             yield from builds.of_constraint(constraint, table, site)
         case grammar.CONSTR_CHECK if not constraint.skip_validation:
             yield from rules.violations(table, constraint, course, site, only=not tree.relation.inh)

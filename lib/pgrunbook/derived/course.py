@@ -27,6 +27,14 @@ _MAKES_NAMES = (
     "AlterObjectSchemaStmt",
     "ViewStmt",
 )
+_RELATIONS = (
+    grammar.OBJECT_TABLE,
+    grammar.OBJECT_FOREIGN_TABLE,
+    grammar.OBJECT_VIEW,
+    grammar.OBJECT_MATVIEW,
+    grammar.OBJECT_SEQUENCE,
+    grammar.OBJECT_INDEX,
+)
 # The order in which the server takes the commands of one ALTER TABLE, as far as it matters here.
 _PASS = {
     grammar.AT_DropColumn: 0,
@@ -41,7 +49,8 @@ class Course:
     """What will be different from the catalog of now, as far as the grammar tells; in doubt it says yes.
 
     A name without schema and one with are taken for the same when their last parts are. `parts` are the columns
-    and constraints that are dropped, as pg_get_object_address names them.
+    and constraints that are dropped, as pg_get_object_address names them; `parts_made` says that something was made
+    or renamed whose name is not known here.
     """
 
     relations: set[str] = field(default_factory=set)
@@ -50,11 +59,14 @@ class Course:
     indexes: dict[str, Tree] = field(default_factory=dict)
     unique: set[str] = field(default_factory=set)
     gone: set[str] = field(default_factory=set)
+    gone_relations: set[str] = field(default_factory=set)
     dropped: list[Tree] = field(default_factory=list)
     parts: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     rows: dict[str, str] = field(default_factory=dict)
     policies: set[str] = field(default_factory=set)
+    empty: set[tuple[str, str]] = field(default_factory=set)
     names: bool = False
+    parts_made: bool = False
 
     def copied(self) -> Course:
         """Return a copy that may go on by itself."""
@@ -62,15 +74,19 @@ class Course:
 
     def makes(self, relation: str) -> bool:
         """Return whether a relation of this name is made before, by its first or its new name."""
-        return _bare(relation) in self.relations
+        return _among(relation, self.relations)
 
     def touches(self, relation: str, column: str) -> bool:
         """Return whether a column is added, renamed or given another type before."""
         return (_bare(relation), column) in self.columns
 
+    def leaves_empty(self, relation: str, column: str) -> bool:
+        """Return whether a column is added before, and nothing gives it a value."""
+        return (_bare(relation), column) in self.empty and not self.changes_rows(relation)
+
     def drops(self, relation: str, part: str = "") -> bool:
         """Return whether a relation, or a constraint or column of it, is dropped before."""
-        return f"{_bare(relation)}.{part}" in self.gone if part else _bare(relation) in self.gone
+        return f"{_bare(relation)}.{part}" in self.gone if part else _among(relation, self.gone_relations)
 
     def changes_rows(self, relation: str) -> str:
         """Return which statement changes rows of a table before, in words; empty where none does."""
@@ -92,7 +108,13 @@ class Course:
         """Take down what a statement does; `where` names it."""
         kind = tree.DESCRIPTOR.name
         if made := creates(kind, tree):
-            self.relations.add(_bare(made))
+            self.relations.add(made)
+        self.parts_made = self.parts_made or kind in (
+            "CreatePolicyStmt",
+            "CreateStatsStmt",
+            "CreateTrigStmt",
+            "RenameStmt",
+        )
         self.names = self.names or kind in _MAKES_NAMES or kind in ("DoStmt", "CallStmt")
         if kind in ("DoStmt", "CallStmt"):
             self.rows[EVERYTHING] = f"{'DO' if kind == 'DoStmt' else 'CALL'} of {where}"
@@ -105,21 +127,23 @@ class Course:
                     self.rows[_bare(name(relation))] = f"TRUNCATE of {where}"
             case "IndexStmt":
                 self.indexes[tree.idxname] = tree
+                self.parts_made = self.parts_made or not tree.idxname
                 if tree.unique:
                     self.unique.add(_bare(name(tree.relation)))
             case "CreateSeqStmt":
-                self.relations.add(_bare(name(tree.sequence)))
+                self.relations.add(name(tree.sequence))
             case "CreatePolicyStmt":
                 self.policies.add(_bare(name(tree.table)))
             case "ViewStmt":
-                self.relations.add(_bare(name(tree.view)))
+                self.relations.add(name(tree.view))
             case "RenameStmt" if object_words(tree.rename_type) == "TABLE" and tree.subname:
                 self.columns |= {(_bare(name(tree.relation)), one) for one in (tree.subname, tree.newname)}
             case "DropStmt":
                 self.dropped.append(tree)
-                for node in tree.objects:
-                    parts = [item.string.sval for item in node.list.items]
-                    self.gone.add(parts[-1] if parts else "")
+                if tree.remove_type in _RELATIONS:
+                    for node in tree.objects:
+                        parts = [quote_name(item.string.sval) for item in node.list.items]
+                        self.gone_relations.add(".".join(parts))
             case "AlterTableStmt":
                 for command in commands(tree):
                     self.note_command(name(tree.relation), tree.relation, command)
@@ -131,14 +155,21 @@ class Course:
         match command.subtype:
             case grammar.AT_AddColumn:
                 self.columns.add((bare, made.column_def.colname))
+                self.parts_made = self.parts_made or bool(made.column_def.constraints)
+                if default_of(made.column_def) is None and not is_serial(made.column_def):
+                    self.empty.add((bare, made.column_def.colname))
             case grammar.AT_AlterColumnType:
                 self.columns.add((bare, command.name))
+                self.empty.discard((bare, command.name))
             case grammar.AT_DropColumn | grammar.AT_DropConstraint:
                 self.gone.add(f"{bare}.{command.name}")
                 type_ = "table column" if command.subtype == grammar.AT_DropColumn else "table constraint"
                 self.parts.append((type_, (*split_name(table), command.name)))
+            case grammar.AT_AttachPartition | grammar.AT_DetachPartition:
+                self.rows[bare] = "change of partitions before"
             case grammar.AT_AddConstraint:
                 constraint = made.constraint
+                self.parts_made = self.parts_made or not constraint.conname
                 self.constraints[bare, constraint.conname] = (constraint, relation)
                 if constraint.contype in (grammar.CONSTR_UNIQUE, grammar.CONSTR_PRIMARY):
                     self.unique.add(bare)
@@ -146,7 +177,14 @@ class Course:
 
 def commands(tree: Tree) -> list[Tree]:
     """Return the commands of an ALTER TABLE in the order in which the server takes them."""
-    return sorted((inner(one) for one in tree.cmds), key=lambda one: _PASS.get(one.subtype, 3))
+    return sorted((inner(one) for one in tree.cmds), key=_place)
+
+
+def _place(command: Tree) -> int:
+    made = getattr(command, "def").constraint
+    if command.subtype == grammar.AT_AddConstraint and made.contype == grammar.CONSTR_FOREIGN:
+        return 4
+    return 5 if command.subtype == grammar.AT_ValidateConstraint else _PASS.get(command.subtype, 3)
 
 
 def default_of(column: Tree) -> Tree | None:
@@ -162,6 +200,12 @@ def default_of(column: Tree) -> Tree | None:
 def is_serial(column: Tree) -> bool:
     """Return whether a new column is numbered by its type."""
     return bool(column.type_name.names[-1].string.sval.lower().rstrip("248").endswith("serial"))
+
+
+def _among(relation: str, names: set[str]) -> bool:
+    """Return whether a name is one of these; where one of two has no schema, the last part decides."""
+    own = split_name(relation)
+    return any(own[-len(one) :] == one[-len(own) :] for one in map(split_name, names))
 
 
 def _bare(relation: str) -> str:

@@ -15,7 +15,7 @@ from pgrunbook.derived.course import Course
 from pgrunbook.derived.site import Site
 from pgrunbook.derived.tables import type_name
 from pgrunbook.header import Header, Severity
-from pgrunbook.naming import Tree, inner, object_words
+from pgrunbook.naming import Tree, inner, object_words, quote_name
 from pgrunbook.session import Connection
 
 __all__ = ["of_command", "of_drop"]
@@ -38,6 +38,26 @@ _MISSING = Header(
 )
 
 
+# As pg_get_object_address() spells them; and those whose names the grammar lists in another way.
+_TYPES = {
+    grammar.OBJECT_FDW: "foreign-data wrapper",
+    grammar.OBJECT_FOREIGN_SERVER: "server",
+    grammar.OBJECT_STATISTIC_EXT: "statistics object",
+    grammar.OBJECT_TSCONFIGURATION: "text search configuration",
+    grammar.OBJECT_TSDICTIONARY: "text search dictionary",
+    grammar.OBJECT_TSPARSER: "text search parser",
+    grammar.OBJECT_TSTEMPLATE: "text search template",
+}
+_UNKNOWN = {
+    grammar.OBJECT_CAST,
+    grammar.OBJECT_OPCLASS,
+    grammar.OBJECT_OPERATOR,
+    grammar.OBJECT_OPFAMILY,
+    grammar.OBJECT_ROUTINE,
+    grammar.OBJECT_TRANSFORM,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class _Object:
     """An object as pg_get_object_address wants it."""
@@ -54,7 +74,11 @@ class _Object:
 def of_drop(tree: Tree, course: Course, site: Site) -> Iterator[Check]:
     """Yield the questions about a DROP."""
     objects = list(_objects(tree))
-    fresh = [one for one in objects if not course.makes(one.names[-1])]
+    fresh = [
+        one
+        for one in objects
+        if not (course.makes(".".join(map(quote_name, one.names))) or course.built(one.names[-1]))
+    ]
     if fresh:
         cascade = tree.behavior == grammar.DROP_CASCADE
         yield from _checks(fresh, course, site, cascade=cascade, missing_ok=tree.missing_ok)
@@ -92,7 +116,7 @@ def _checks(
 
     header = _GO_WITH if cascade else _STAND
     yield Check(site.step, f"dependents of {listed}", header, look=stand, path=site.path)
-    if not missing_ok and not course.names:
+    if not missing_ok and not course.names and not course.parts_made:
         yield Check(site.step, f"presence of {listed}", _MISSING, look=missing, path=site.path)
 
 
@@ -115,7 +139,9 @@ def _addresses(conn: Connection, objects: Iterable[_Object]) -> list[tuple[int, 
 
 
 def _objects(tree: Tree) -> Iterator[_Object]:
-    words = object_words(tree.remove_type).lower()
+    words = _TYPES.get(tree.remove_type, object_words(tree.remove_type).lower())
+    if tree.remove_type in _UNKNOWN:
+        return
     for node in tree.objects:
         match node.WhichOneof("node"):
             case "list":
@@ -123,7 +149,7 @@ def _objects(tree: Tree) -> Iterator[_Object]:
                 plain = {grammar.OBJECT_TRIGGER: "trigger", grammar.OBJECT_POLICY: "policy"}
                 yield _Object(plain.get(tree.remove_type, words), names)
             case "type_name":
-                name = ".".join(part.string.sval for part in node.type_name.names)
+                name = ".".join(quote_name(part.string.sval) for part in node.type_name.names)
                 yield _Object("type", (name,))
             case "string":
                 yield _Object(words, (inner(node).sval,))

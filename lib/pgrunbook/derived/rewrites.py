@@ -40,6 +40,7 @@ _VALUES = Header(
 )
 _INTEGERS = {"int2": 15, "int4": 31, "int8": 63}
 _NUMBERS = ("smallint", "integer", "bigint", "numeric", "real", "double precision")
+_SIZED = ("varchar", "bpchar", "bit", "varbit")
 _TEXTS = ("text", "character varying", "character")
 
 
@@ -115,9 +116,20 @@ def _values(conn: Connection, table: Table, name: str, column: Tree) -> str:
     plain = using is not None and using.type_cast.arg.column_ref.fields and using.type_cast.arg
     own = quoted(name)
     broken = ""
-    if target in ("varchar", "bpchar") and sizes and source in _TEXTS and using is None:
-        # Blanks at the end are cut without a word.
-        broken = f"char_length(rtrim({own}::text, ' ')) > {sizes[0]}"
+    whole = expression(using) if using is not None else own
+    builtin = [part.string.sval for part in column.type_name.names[:-1]] in ([], ["pg_catalog"])
+    if builtin and target in _SIZED and sizes and not source.endswith("]"):
+        # A cast would cut without a word what an assignment refuses; blanks at the end it cuts, too.
+        if column.type_name.array_bounds:
+            broken = ""
+        elif target in ("varchar", "bpchar"):
+            broken = f"char_length(rtrim({whole}::text, ' ')) > {sizes[0]}"
+        else:
+            broken = f"length({whole}) {'<>' if target == 'bit' else '>'} {sizes[0]}"
+    elif target in _INTEGERS and source in ("real", "double precision") and using is None:
+        last = 2 ** _INTEGERS[target]
+        number = f"round({own}::double precision)"
+        broken = f"NOT ({number} >= {-last} AND {number} < {last})"
     elif target in _INTEGERS and source in _NUMBERS and using is None:
         last = 2 ** _INTEGERS[target]
         broken = f"round({own}::numeric) NOT BETWEEN {-last} AND {last - 1}"

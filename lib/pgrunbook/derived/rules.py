@@ -11,9 +11,10 @@ from pgrunbook.derived import references
 from pgrunbook.derived.check import Check
 from pgrunbook.derived.course import Course, default_of, is_serial
 from pgrunbook.derived.site import Site
-from pgrunbook.derived.tables import Table, expression, labels, literal, quoted
+from pgrunbook.derived.tables import Table, expression, labels, literal, quoted, type_name
 from pgrunbook.header import Header
-from pgrunbook.naming import Tree, walk
+from pgrunbook.naming import Tree, quote_name, walk
+from pgrunbook.patience import split_name
 from pgrunbook.session import Connection
 
 __all__ = ["new_column", "nulls", "validation", "violations"]
@@ -48,6 +49,8 @@ _NO_CONSTRAINT = Header(
 def nulls(table: Table, column: str, course: Course, site: Site, *, only: bool = False) -> Iterator[Check]:
     """Yield the question for rows in which a column is NULL; none where the server has it proved."""
     known = table.columns.get(column)
+    if course.leaves_empty(table.written, column):
+        yield _few(table, 1, f"rows of {table.written} without {column}", _NEW_COLUMN, course, site)
     if course.touches(table.written, column) or (known is not None and known.required):
         return
     about = f"nulls in {table.written} ({column})"
@@ -72,7 +75,9 @@ def violations(
     columns = [node.fields[-1].string.sval for node in walk(rule) if node.DESCRIPTOR.name == "ColumnRef"]
     if any(course.touches(table.written, column) for column in columns):
         return
-    if test.nulltesttype == grammar.IS_NOT_NULL and len(test.arg.column_ref.fields) == 1:
+    known = table.columns.get(columns[0]) if columns else None
+    plain = known is not None and not known.composite
+    if plain and test.nulltesttype == grammar.IS_NOT_NULL and len(test.arg.column_ref.fields) == 1:
         broken, header = f"{quoted(columns[0])} IS NULL", _NULLS
         about = f"nulls in {table.written} ({columns[0]})"
         covers = ("nulls", table.written, columns[0])
@@ -102,6 +107,8 @@ def validation(
     if course.drops(table.written, constraint):
         return
     found = session.rows(conn, "derived_constraint", {"table": table.written, "name": constraint})
+    if not found and course.parts_made:
+        return
     if not found:
         about = f"constraint {constraint} of {table.written}"
         missing = {"constraint": constraint, "table": table.written}
@@ -128,11 +135,59 @@ def new_column(table: Table, column: Tree, course: Course, site: Site) -> Iterat
     about = f"rows of {table.written} without {column.colname}"
     if given is None and not is_serial(column) and kinds & {grammar.CONSTR_NOTNULL, grammar.CONSTR_PRIMARY}:
         yield _few(table, 1, about, _NEW_COLUMN, course, site)
+    fixed = _value(column, given)
+    if fixed and not is_serial(column):
+        bare = quote_name(split_name(table.written)[-1])
+        value = f"({fixed})::{type_name(column.type_name)} AS {quoted(column.colname)}"
+        source = f"(SELECT *, {value} FROM {table.written}) AS {bare}"
+        for one in (node.constraint for node in column.constraints):
+            if one.contype == grammar.CONSTR_CHECK and not one.skip_validation:
+                rule = expression(one.raw_expr)
+                text = f"SELECT * FROM {source} WHERE NOT coalesce({rule}, true)"
+                yield _check(
+                    text,
+                    f"violations of {one.conname or rule[1:-1]} in {table.written}",
+                    _VIOLATIONS,
+                    table,
+                    course,
+                    site,
+                )
+            if one.contype == grammar.CONSTR_NOTNULL and given is not None:
+                text = f"SELECT * FROM {source} WHERE {quoted(column.colname)} IS NULL"
+                yield _check(text, about, _NEW_COLUMN, table, course, site)
+            if one.contype in (grammar.CONSTR_UNIQUE, grammar.CONSTR_PRIMARY) and (
+                given is not None or one.nulls_not_distinct
+            ):
+                value = quoted(column.colname)
+                null = "" if one.nulls_not_distinct else f" WHERE {value} IS NOT NULL"
+                text = f"SELECT {value}, count(*) AS rows FROM {source}{null} GROUP BY 1 HAVING count(*) > 1"
+                yield _check(
+                    text,
+                    f"duplicates of {table.written} ({column.colname})",
+                    _SAME_VALUE,
+                    table,
+                    course,
+                    site,
+                )
     constant = (
         given is not None and given.contype == grammar.CONSTR_DEFAULT and given.raw_expr.HasField("a_const")
     )
     if constant and kinds & {grammar.CONSTR_UNIQUE, grammar.CONSTR_PRIMARY}:
         yield _few(table, 2, about.replace("without", "with the same"), _SAME_VALUE, course, site)
+
+
+def _value(column: Tree, given: Tree | None) -> str:
+    """Return what a new column holds in the rows that are there; empty where that cannot be told."""
+    if given is None:
+        return "NULL"
+    if given.contype == grammar.CONSTR_IDENTITY:
+        return ""
+    calls = {
+        node.funcname[-1].string.sval for node in walk(given.raw_expr) if node.DESCRIPTOR.name == "FuncCall"
+    }
+    # Other functions may give each row its own value.
+    known = given.contype == grammar.CONSTR_GENERATED or calls <= {"now", "lower", "upper", "coalesce"}
+    return expression(given.raw_expr) if known else ""
 
 
 def _few(table: Table, rows: int, about: str, header: Header, course: Course, site: Site) -> Check:

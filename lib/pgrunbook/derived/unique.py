@@ -120,8 +120,13 @@ def _duplicates(
     conditions = [where] if where else []
     if distinct:
         # A row that has NULL in a key collides with no other.
+        optional = [key for key in keys if not (key.column and _required(table, key.column))]
+        # An expression may fail for rows that the predicate leaves out, and conditions have no order.
         conditions += [
-            _not_null(table, key) for key in keys if not (key.column and _required(table, key.column))
+            f"CASE WHEN {where} THEN {_not_null(table, key)} ELSE false END"
+            if where and not key.column
+            else _not_null(table, key)
+            for key in optional
         ]
     yield Check(
         site.step,

@@ -84,7 +84,9 @@ def find(
     with reading(conn):
         table = relation.find(conn, key.table)
         columns = list(table.columns.values())
-        rows = asked(conn, key, _largest(key, table, columns, order, groups, members))
+        # No index spans the tables that inherit.
+        alone = dataclasses.replace(key, table=f"ONLY {key.table}") if table.has_heirs else key
+        rows = asked(conn, key, _largest(alone, table, columns, order, groups, members))
         if not rows:
             return Duplicates(key)
         fates = _fates(conn, draft, [row["key"] for row in rows])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,7 +46,9 @@ def write(
     """
     fresh = file.with_name(f".{file.name}.part")
     with reading(conn):
-        query = _every_row(key, relation.find(conn, key.table), order, draft)
+        table = relation.find(conn, key.table)
+        alone = dataclasses.replace(key, table=f"ONLY {key.table}") if table.has_heirs else key
+        query = _every_row(alone, table, order, draft)
         asked(conn, key, f"EXPLAIN {query}")
         file.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -25,7 +25,8 @@ def reading(conn: Connection) -> Iterator[None]:
     with conn.transaction(force_rollback=True):
         conn.execute(
             "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;"
-            f" SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}; SET LOCAL statement_timeout = 0"
+            f" SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}; SET LOCAL statement_timeout = 0;"
+            " SET LOCAL row_security = off"
         )
         yield
 

@@ -56,7 +56,7 @@ def propose(
     with conn.transaction(force_rollback=True):
         conn.execute(
             f"SET TRANSACTION READ ONLY; SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS};"
-            f" SET LOCAL statement_timeout = {TIMEOUT_MS}"
+            f" SET LOCAL statement_timeout = {TIMEOUT_MS}; SET LOCAL row_security = off"
         )
         table = relation.find(conn, key.table)
         _require_key(conn, key)
