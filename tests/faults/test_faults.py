@@ -340,11 +340,12 @@ class Waiting:
 
 
 def looks(door: Door, runner: Runner) -> None:
-    """Return once the runner has asked the same thing again and again: who is in its way."""
+    """Return once the runner has its session for the step and asks again and again who is in its way."""
     until = time.monotonic() + 30
     while True:
         asked = [unit.text for unit in list(door.seen) if unit.role == "control"][-6:]
-        if len(asked) == 6 and len(set(asked)) <= 2 and "pg_locks" in "".join(asked):
+        ready = any(wire.role == "step" for wire in list(door.wires))
+        if ready and len(asked) == 6 and len(set(asked)) <= 2 and "pg_locks" in "".join(asked):
             return
         assert time.monotonic() < until, f"it does not wait:\n{runner.text}"
         time.sleep(0.005)
