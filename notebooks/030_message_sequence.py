@@ -57,7 +57,8 @@ runbook
 # *Corrected:* the specification asked for duplicates in channels only; its second index then failed.
 
 # %%
-# NBVAL_IGNORE_OUTPUT: each major meets the messages without a home in another order.
+# NBVAL_IGNORE_OUTPUT
+# Each major meets the messages without a home in another order.
 runbook.preflight()
 
 # %% [markdown]
