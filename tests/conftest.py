@@ -21,7 +21,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from pgrunbook import server as embedded
-from pgrunbook.suite import DEBIANS_15
+from pgrunbook.suite import DEBIANS_15, place
 
 # A shell that starts the tests in the background lets them, and all that they start, ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -46,8 +46,7 @@ def major() -> int:
 @pytest.fixture(scope="session")
 def server(major: int) -> Iterator[embedded.Server]:
     """The lane's own server, in a folder of its own (short: a socket's path has about 100 bytes)."""
-    place = Path("/tmp") if Path("/tmp").is_dir() else Path(tempfile.gettempdir())
-    folder = Path(tempfile.mkdtemp(prefix="pgrunbook-test-", dir=place))
+    folder = Path(tempfile.mkdtemp(prefix="pgrunbook-test-", dir=place()))
     running = embedded.start(major, folder=folder)
     yield running
     embedded.stop(running)
@@ -130,9 +129,12 @@ def elsewhere(someone_else: Callable[[], Elsewhere]) -> Elsewhere:
 
 @pytest.fixture
 def eventually() -> Callable[..., Any]:
-    """Ask again and again until a condition holds: eventually(lambda: ..., timeout=10) returns its answer."""
+    """Ask again and again until a condition holds: eventually(lambda: ..., timeout=60) returns its answer.
 
-    def poll(condition: Callable[[], Any], timeout: float = 10.0, *, interval: float = 0.01) -> Any:
+    The timeout is no claim, it is when to give up: on a busy machine a process may take seconds to begin.
+    """
+
+    def poll(condition: Callable[[], Any], timeout: float = 30.0, *, interval: float = 0.01) -> Any:
         deadline = time.monotonic() + timeout
         while not (result := condition()):
             if time.monotonic() > deadline:

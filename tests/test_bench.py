@@ -19,6 +19,7 @@ import stall
 from clients import LIGHT, Latencies, Transaction
 from tools import Command, Tool, tools
 
+from pgrunbook import suite
 from pgrunbook.workloads.contest import Result
 
 pytestmark = [pytest.mark.slow, pytest.mark.static]
@@ -31,9 +32,14 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
         (stall, "HEAD_START_S", 0.1),
         (stall, "AFTERWARDS_S", 0.2),
         (observing, "TURN_S", 1),
+        (observing, "SETTLING_S", 1),
         (observing, "SCALE", 1),
     ]:
         monkeypatch.setattr(module, name, value)
+
+
+# Measured in memory, if there is room: none of the figures is looked at.
+WHERE = ("--folder", str(suite.place()))
 
 
 def test_each_tool_is_measured_and_one_that_does_nothing_fails(
@@ -49,7 +55,7 @@ def test_each_tool_is_measured_and_one_that_does_nothing_fails(
     file = tmp_path / "figures.json"
     names = "pgrunbook,psql,idle,broken,ghost"
     given = ["--light", "--seconds", "1", "--rows", "1000", "--tools", names, "--json", str(file)]
-    assert stall.main(given) == 1
+    assert stall.main([*given, *WHERE]) == 1
     said = capsys.readouterr().out
     assert "ghost: not installed and left out; to install: ask a medium" in said
     assert "FAILED: idle did not apply the change" in said
@@ -80,7 +86,8 @@ def test_a_client_that_could_not_ask_is_counted() -> None:
 
 
 def test_the_change_is_applied_by_both_and_undone(capsys: pytest.CaptureFixture[str]) -> None:
-    assert overhead.main(["--only", "change", "--rows", "2000", "--smallest", "500", "--rounds", "1"]) == 0
+    given = ["--only", "change", "--rows", "2000", "--smallest", "500", "--rounds", "1"]
+    assert overhead.main([*given, *WHERE]) == 0
     said = capsys.readouterr().out
     assert "002_add_class_code_unique_index" in said
     assert "whole: " in said
@@ -95,11 +102,11 @@ def test_a_way_that_does_not_apply_the_change_fails(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(applying, "_by_psql", skipping)
     with pytest.raises(SystemExit, match="FAILED: psql left only"):
-        overhead.main(["--only", "change", "--rows", "500", "--smallest", "500", "--rounds", "1"])
+        overhead.main(["--only", "change", "--rows", "500", "--smallest", "500", "--rounds", "1", *WHERE])
 
 
 def test_the_observers_are_measured_at_work_and_waiting(capsys: pytest.CaptureFixture[str]) -> None:
-    assert overhead.main(["--only", "observers", "--pairs", "2", "--connections", "3"]) == 0
+    assert overhead.main(["--only", "observers", "--pairs", "2", "--connections", "1", *WHERE]) == 0
     said = capsys.readouterr().out
     assert all(mode in said for mode in observing.MODES)
     assert "at most 1%" in said
@@ -109,7 +116,7 @@ def test_codes_are_counted_in_every_part_and_none_is_given_twice(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "figures.json"
-    assert codes.main(["--quick", "--json", str(file)]) == 0
+    assert codes.main(["--quick", "--json", str(file), *WHERE]) == 0
     said = capsys.readouterr().out
     for part in ("at least 0.8", "below 50", "fillfactor 100: ", "every fallback counted: met"):
         assert part in said
@@ -152,7 +159,7 @@ def test_a_repair_beside_senders_loses_nothing_and_its_audit_and_the_ways_to_sen
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "figures.json"
-    assert remedy.main(["--quick", "--json", str(file)]) == 0
+    assert remedy.main(["--quick", "--json", str(file), *WHERE]) == 0
     said = capsys.readouterr().out
     assert "0 things wrong" in said
     assert "at most 1.1" in said
@@ -169,5 +176,5 @@ def test_a_repair_that_reorders_messages_fails(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(remedy.FACTS, "order", "SELECT clock_timestamp()")
-    assert remedy.main(["--quick", "--only", "repair"]) == 1
+    assert remedy.main(["--quick", "--only", "repair", *WHERE]) == 1
     assert "FAILED: repaired: order differ" in capsys.readouterr().out

@@ -19,6 +19,7 @@ from throwaway import running, statuses
 
 from pgrunbook import ledger as ledgers
 from pgrunbook import server as embedded
+from pgrunbook import suite
 from pgrunbook.binding import Binding
 from pgrunbook.errors import ConnectionLost, RunnerBusy, StepFailed
 from pgrunbook.run import Run
@@ -168,7 +169,7 @@ COMMITTING = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
 @pytest.fixture
 def waiting(major: int) -> Iterator[embedded.Server]:
     """A server whose commits wait for a standby that never comes, where somebody asks for that."""
-    folder = Path(tempfile.mkdtemp(prefix="pgrunbook-test-", dir="/tmp" if Path("/tmp").is_dir() else None))
+    folder = Path(tempfile.mkdtemp(prefix="pgrunbook-test-", dir=suite.place()))
     running = embedded.start(major, folder=folder)
     with psycopg.connect(embedded.create_database(running, "shop"), autocommit=True) as conn:
         conn.execute(throwaway.TABLE)

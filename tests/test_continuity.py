@@ -17,7 +17,7 @@ import pytest
 import throwaway
 from psycopg.conninfo import make_conninfo
 
-from pgrunbook import continuity, session
+from pgrunbook import continuity, session, suite
 from pgrunbook import server as embedded
 from pgrunbook.errors import CannotConnect, OtherServer, StepFailed
 from pgrunbook.session import ServerFacts
@@ -83,7 +83,7 @@ def test_what_happened_since_a_step_began_is_told_once_and_only_if_it_did() -> N
 
 @pytest.fixture
 def place() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="pgrunbook-test-", dir="/tmp" if Path("/tmp").is_dir() else None))
+    folder = Path(tempfile.mkdtemp(prefix="pgrunbook-test-", dir=suite.place()))
     folder.chmod(0o711)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)

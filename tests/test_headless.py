@@ -18,7 +18,7 @@ import pytest
 from operating import AT_ONCE, GO, Desk, Said, ended
 from throwaway import NAME, changed, step
 
-from pgrunbook import headless
+from pgrunbook import headless, suite
 from pgrunbook import server as embedded
 from pgrunbook.headless import Progress, interruptible, stoppable
 from pgrunbook.patience import Blocker
@@ -216,7 +216,7 @@ def test_the_connection_lost_in_a_step_is_one_message_and_the_record_tells_it(
 @pytest.fixture
 def doomed(major: int) -> Iterator[embedded.Server]:
     """A server that a test may stop."""
-    folder = Path(tempfile.mkdtemp(prefix="pgrunbook-test-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="pgrunbook-test-", dir=suite.place()))
     running = embedded.start(major, folder=folder)
     yield running
     embedded.stop(running)

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 import throwaway
 
-from pgrunbook import monitoring, session, target
+from pgrunbook import monitoring, session, suite, target
 from pgrunbook import server as embedded
 from pgrunbook.monitoring import NotAvailable
 from pgrunbook.session import Connection
@@ -114,7 +114,7 @@ def counting(server: embedded.Server, major: int) -> Iterator[embedded.Server]:
         shipped = "SELECT FROM pg_available_extensions WHERE name = 'pg_stat_statements'"
         if not conn.execute(shipped).rowcount:
             pytest.skip(f"the PostgreSQL {major} of this lane was installed without pg_stat_statements")
-    folder = Path(tempfile.mkdtemp(prefix="pgrunbook-test-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="pgrunbook-test-", dir=suite.place()))
     own = embedded.start(major, folder=folder)
     yield own
     embedded.stop(own)

@@ -15,7 +15,7 @@ import psutil
 import psycopg
 import pytest
 
-from pgrunbook import errors
+from pgrunbook import errors, suite
 from pgrunbook import server as embedded
 
 # Another process that uses the server until its input ends; it answers with the server's process number.
@@ -58,7 +58,7 @@ class Process:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    made = Path(tempfile.mkdtemp(prefix="pgrunbook-t-", dir="/tmp"))
+    made = Path(tempfile.mkdtemp(prefix="pgrunbook-t-", dir=suite.place()))
     yield made
     shutil.rmtree(made, ignore_errors=True)
 

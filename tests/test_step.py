@@ -127,8 +127,8 @@ def test_waiting_for_a_lock_ends_in_time_to_keep_the_window(
             if (text := FILES[name])
         }
     )
-    # A second for the step to wait in, beside the reserve; the policy alone would wait for a minute.
-    ends = datetime.now(UTC) + timedelta(seconds=LOCKS_S + 1.5)
+    # Time to open the run and to wait in, beside the reserve; the policy alone would wait for a minute.
+    ends = datetime.now(UTC) + timedelta(seconds=LOCKS_S + 3)
     budgets = tight(patience_s=60, policy=POLICY, window_ends=ends)
     with running(write(tmp_path, files), database, tmp_path, budgets=budgets) as run:
         run.decide_by_policy("001")

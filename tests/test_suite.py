@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -41,16 +45,16 @@ def test_the_lanes_cover_both_versions_and_the_notebooks_three_times(tmp_path: P
     (tmp_path / "notebooks" / "010.ipynb").touch()
     (tmp_path / "notebooks" / "010.py").touch()
     lanes = list(suite.lanes(tmp_path, tmp_path))
-    assert [(lane.name, lane.major) for lane in lanes] == [
-        ("style", 18),
-        ("types", 18),
-        ("tests on 18", 18),
-        ("tests on 16", 16),
-        ("faults on 18, a sample", 18),
-        ("faults on 16, a sample", 16),
-        ("notebooks on 18", 18),
-        ("notebooks on 18, again", 18),
-        ("notebooks on 16", 16),
+    assert [(lane.name, lane.major, lane.beside) for lane in lanes] == [
+        ("style", 18, False),
+        ("types", 18, False),
+        ("tests on 18", 18, False),
+        ("tests on 16", 16, True),
+        ("faults on 18, a sample", 18, False),
+        ("faults on 16, a sample", 16, True),
+        ("notebooks on 18", 18, False),
+        ("notebooks on 16", 16, True),
+        ("notebooks on 18, again", 18, False),
     ]
     for notebooks in lanes[-3:]:
         (command,) = notebooks.commands
@@ -144,6 +148,39 @@ def test_faults_are_refused_while_there_are_none_and_get_a_lane_a_server(
         assert [lane.major for lane in lanes] == [18, 16, *([15] if debian else [])]
         assert {lane.commands[0][-1] for lane in lanes} == {"tests/faults"}
         assert {lane.seconds for lane in lanes} == {suite.FAULT_SECONDS}
+
+
+@pytest.mark.parametrize(
+    ("free", "flags", "in_memory"),
+    [(suite.ROOM, 0, True), (suite.ROOM - 1, 0, False), (suite.ROOM, os.ST_NOEXEC, False)],
+)
+def test_test_servers_have_their_data_in_memory_where_there_is_room_and_programs_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, flags: int, in_memory: bool
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/elsewhere")
+    monkeypatch.setattr(suite, "MEMORY", tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_flag=flags))
+    assert suite.place() == (tmp_path if in_memory else Path("/tmp"))
+    monkeypatch.setattr(suite, "MEMORY", tmp_path / "none")
+    assert suite.place() == Path("/tmp")
+
+
+def test_all_lanes_make_their_temporary_files_in_one_folder_that_goes_with_the_suite(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = tempfile.gettempdir()
+    script = (
+        "import os, tempfile; made = tempfile.gettempdir(); print('made', oct(os.stat(made).st_mode), made)"
+    )
+    assert ran([lane(checkout, script)], monkeypatch) == 0
+    said = capfd.readouterr().out.splitlines()
+    ((mode, made),) = (line.split()[1:] for line in said if line.startswith("made "))
+    assert Path(made).name.startswith("pgrunbook-suite-")
+    # Another user runs the servers that root starts.
+    assert mode == "0o40711"
+    assert not Path(made).exists()
+    assert tempfile.gettempdir() == before
 
 
 def test_outside_a_checkout_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

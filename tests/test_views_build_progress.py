@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from drawing import build_progress, text_of
 
 from pgrunbook.views import charts
+
+pytestmark = pytest.mark.static
 
 
 def test_a_build_names_its_phases_and_whom_it_waited_for() -> None:

@@ -18,6 +18,8 @@ from pgrunbook.observers.size import SizeChange
 from pgrunbook.views import charts, style
 from pgrunbook.views.charts import Picture
 
+pytestmark = pytest.mark.static
+
 VIEWS = Path(style.__file__).parent
 EVERY = pytest.mark.parametrize("draw", [lock_waits, timings, build_progress, sizes])
 
@@ -55,7 +57,6 @@ def test_hostile_names_stay_text_in_every_picture() -> None:
         assert "\u202e" not in picture.svg
 
 
-@pytest.mark.static
 @pytest.mark.parametrize("file", sorted(VIEWS.glob("*.py")), ids=lambda file: file.stem)
 def test_no_view_imports_a_database_driver_or_pyplot(file: Path) -> None:
     names = []

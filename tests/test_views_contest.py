@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import functools
 
+import pytest
 from contestants import CLEAN, DOUBLING, GAPPY, YARDSTICK, Ran, several
 from drawing import HOSTILE, text_of
 
 from pgrunbook.views import contest
 from pgrunbook.views.style import Picture
+
+pytestmark = pytest.mark.static
 
 
 @functools.cache

@@ -9,6 +9,8 @@ from contestants import CLEAN, DOUBLING, GAPPY, YARDSTICK, Ran, several
 
 from pgrunbook.views.contest_outcome import Kind, figures, kind_of, outcome, verdict
 
+pytestmark = pytest.mark.static
+
 
 def test_the_verdict_tells_who_kept_to_one_code_a_class() -> None:
     assert verdict([YARDSTICK, CLEAN, GAPPY, DOUBLING]) == (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from drawing import text_of
 
 from pgrunbook import race
@@ -9,6 +10,8 @@ from pgrunbook.interleaving import Interleaving
 from pgrunbook.outcome import Result
 from pgrunbook.racer import Rows
 from pgrunbook.views.endings import endings
+
+pytestmark = pytest.mark.static
 
 SPEC = "session s1 step x {} step y {} session s2 step z {}"
 

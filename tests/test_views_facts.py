@@ -14,6 +14,8 @@ import pytest
 
 from pgrunbook.views.facts import json_safe
 
+pytestmark = pytest.mark.static
+
 
 class Side(Enum):
     OURS = "ours"

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from enum import Enum
 
+import pytest
 from drawing import WAIT, lock_waits, text_of
 
 from pgrunbook.observers.locks import Side
 from pgrunbook.views import charts
 from pgrunbook.views.lock_waits import collapse
+
+pytestmark = pytest.mark.static
 
 
 def test_many_samples_of_one_wait_are_one_bar() -> None:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+import pytest
+
 from pgrunbook.views.outputs import shown
 from pgrunbook.views.view import View
+
+pytestmark = pytest.mark.static
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg"><title>t</title><path d="M0 0"/></svg>'
 PNG = base64.b64encode(b"\x89PNG\r\n").decode()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from drawing import Timed, text_of, timings
 
 from pgrunbook.explain import Timing
 from pgrunbook.views import charts
+
+pytestmark = pytest.mark.static
 
 
 def test_times_far_apart_say_how_much_faster() -> None:

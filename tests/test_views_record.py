@@ -17,6 +17,8 @@ from pgrunbook.views import style
 from pgrunbook.views.record import Summary, export, synthesize
 from pgrunbook.views.view import View
 
+pytestmark = pytest.mark.static
+
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 HOSTILE = (
     "\"'><script>alert(1)</script><img src=http://evil/x onerror=alert(1)>{{ 7*7 }}{% raw %}\u202e\x00\n# x"

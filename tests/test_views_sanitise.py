@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from pgrunbook.views.sanitise import clean_html, clean_markdown, dropped, plain_lines
 
+pytestmark = pytest.mark.static
+
 ATTACKS = [
     "<script>alert(1)</script>",
     "<img src=x onerror=alert(1)>",

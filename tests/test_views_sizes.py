@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from drawing import sizes, text_of
 
 from pgrunbook.views import charts
+
+pytestmark = pytest.mark.static
 
 
 def test_sizes_say_what_was_added() -> None:

@@ -10,6 +10,8 @@ from drawing import build_progress, lock_waits, sizes, timings
 
 from pgrunbook.views.style import Picture, figure, label, render
 
+pytestmark = pytest.mark.static
+
 EVERY = pytest.mark.parametrize("draw", [lock_waits, timings, build_progress, sizes])
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from pgrunbook.views.svg import rebuild
 
+pytestmark = pytest.mark.static
+
 HEAD = '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="0 0 9 9"'
 
 

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from pgrunbook.views.sanitise import clean_html
 from pgrunbook.views.table import columns_of, to_html, to_text
 
+pytestmark = pytest.mark.static
+
 HOSTILE = [
     "<script>alert(1)</script>",
     '"><img src=x onerror=alert(1)>',

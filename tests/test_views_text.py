@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import unicodedata
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pgrunbook.views.text import encodable, marks, shorten, visible
+
+pytestmark = pytest.mark.static
 
 
 @given(st.text(st.characters()))

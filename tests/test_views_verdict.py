@@ -6,6 +6,8 @@ import pytest
 
 from pgrunbook.views import verdict
 
+pytestmark = pytest.mark.static
+
 HOSTILE = "a\nb\u202e<script>"
 
 

@@ -7,11 +7,14 @@ import json
 from datetime import UTC, datetime
 from decimal import Decimal
 
+import pytest
 from IPython.core.formatters import DisplayFormatter
 
 from pgrunbook.views.sanitise import clean_html
 from pgrunbook.views.table import to_html
 from pgrunbook.views.view import View
+
+pytestmark = pytest.mark.static
 
 FULL = View(
     "002 ... done, nobody stalled",

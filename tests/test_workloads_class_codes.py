@@ -17,6 +17,7 @@ import pytest
 from psycopg.pq import TransactionStatus
 
 from pgrunbook import server as embedded
+from pgrunbook import suite
 from pgrunbook.errors import BadClassForm, ClassNotSaved
 from pgrunbook.target import Target
 from pgrunbook.workloads import fallback_codes
@@ -512,7 +513,7 @@ def test_without_the_generator_the_error_says_what_to_apply(server: embedded.Ser
 
 
 def test_a_stopped_server_is_told_as_it_is(major: int) -> None:
-    folder = Path(tempfile.mkdtemp(prefix="pgrunbook-test-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="pgrunbook-test-", dir=suite.place()))
     own = embedded.start(major, folder=folder)
     made = ClassCodes()
     try:

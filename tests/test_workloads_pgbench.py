@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -62,9 +63,22 @@ def test_a_transaction_that_could_not_be_serialized_is_begun_anew_and_counted(
 
 @pytest.mark.usefixtures("table")
 def test_who_never_ends_is_ended_and_what_was_done_is_told(
-    server: Server, database: str, conn: Conn, elsewhere: Elsewhere
+    server: Server,
+    database: str,
+    conn: Conn,
+    elsewhere: Elsewhere,
+    eventually: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     elsewhere.begin_and_hold("UPDATE t SET note = 'held'")
+    ended = pgbench._ended
+
+    def ended_once_both_wait(process: subprocess.Popen[bytes], seconds: float) -> bool:
+        eventually(lambda: process.poll() is not None or len(conn.execute(WAITING).fetchall()) == 2)
+        monkeypatch.setattr(pgbench, "_ended", ended)
+        return ended(process, seconds)
+
+    monkeypatch.setattr(pgbench, "_ended", ended_once_both_wait)
     # The first run commits, the second waits for ever.
     script = "INSERT INTO t VALUES (:n);\n\\if :n > 0\nUPDATE t SET id = 0 WHERE id = 1;\n\\endif\n\\set n :n + 1\n"
     began = time.monotonic()

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import dataclasses
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,8 @@ FAULT_SECONDS: Final = 3600
 CELL_SECONDS: Final = 120
 # The embedded server has no 15; where the system has one, the faults are fired at it too.
 DEBIANS_15: Final = Path("/usr/lib/postgresql/15/bin/postgres")
+MEMORY: Final = Path("/dev/shm")
+ROOM: Final = 4 * 1024**3  # bytes
 # The operator's other PG* and PGRUNBOOK_* variables name servers; a test must never get to see one.
 KEPT: Final = frozenset({"PGRUNBOOK_CHANGES"})
 
@@ -41,7 +44,7 @@ class Lane:
     seconds: int = LANE_SECONDS
     refusal: str = ""
     beside: bool = False
-    """It runs while the lane before it does: tests of locks mostly wait."""
+    """It runs while the lane before it does: each mostly waits, for its server, a lock or a kernel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +75,41 @@ def run(argv: Sequence[str]) -> int:
     if not (ROOT / "tests").is_dir():
         next_step = "run ./pgrunbook test in a checkout of the project"
         raise errors.NothingToTest(found=f"{ROOT} is not a checkout of the project", next_step=next_step)
-    with tempfile.TemporaryDirectory(prefix="pgrunbook-suite-") as reports:
-        outcomes = _run_all(_chosen(options.expression, options.faults, Path(reports)))
+    with scratch() as reports:
+        outcomes = _run_all(_chosen(options.expression, options.faults, reports))
     print("\n".join(["", *table(outcomes), "", summary(outcomes)]), flush=True)
     return 0 if all(outcome.green for outcome in outcomes) else errors.FAILED
+
+
+def place() -> Path:
+    """Return the folder for the data of test servers: in memory, if there is room, or below /tmp.
+
+    A database is a few hundred small files; on many disks to make and drop them takes longer than most tests.
+    """
+    temporary = Path(tempfile.gettempdir())
+    if temporary.is_relative_to(MEMORY):
+        return temporary
+    if os.access(MEMORY, os.W_OK | os.X_OK):
+        # A copy of the server's programs may have to lie beside its data.
+        runs_programs = not os.statvfs(MEMORY).f_flag & os.ST_NOEXEC
+        if runs_programs and shutil.disk_usage(MEMORY).free >= ROOM:
+            return MEMORY
+    # A socket's path has about 100 bytes, and some systems' temporary folders use half of them.
+    return Path("/tmp") if Path("/tmp").is_dir() else temporary
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """Give a folder in which this process and all lanes make their temporary files, and remove it."""
+    with tempfile.TemporaryDirectory(prefix="pgrunbook-suite-", dir=place()) as made:
+        # Started by root, a server runs as another user, who has to get through to its data.
+        Path(made).chmod(0o711)
+        before = tempfile.tempdir
+        tempfile.tempdir = made
+        try:
+            yield Path(made)
+        finally:
+            tempfile.tempdir = before
 
 
 def lanes(root: Path, reports: Path) -> Iterator[Lane]:
@@ -85,15 +119,21 @@ def lanes(root: Path, reports: Path) -> Iterator[Lane]:
     yield Lane("types", (_python("mypy"),))
     yield _tests("tests on 18", "not faults", reports / "tests-18.xml")
     sixteen = _tests(
-        "tests on 16", "not faults and not browser and not static", reports / "tests-16.xml", major=16
+        "tests on 16",
+        "not faults and not browser and not static",
+        reports / "tests-16.xml",
+        "tests",
+        major=16,
     )
     yield dataclasses.replace(sixteen, beside=True)
     for major in (18, 16):
         name, report = f"faults on {major}, a sample", reports / f"faults-{major}.xml"
-        yield _tests(name, "sample", report, "tests/faults", major=major)
+        lane = _tests(name, "sample", report, "tests/faults", major=major)
+        yield dataclasses.replace(lane, beside=major == 16)
     # Twice on 18: what a run leaves behind must not change the next one.
-    for number, major in enumerate((18, 18, 16), start=1):
-        yield _notebooks(root, number, major, reports / f"notebooks-{number}.xml")
+    for number, major in enumerate((18, 16, 18), start=1):
+        lane = _notebooks(root, number, major, reports / f"notebooks-{number}.xml")
+        yield dataclasses.replace(lane, beside=major == 16)
 
 
 def _chosen(expression: str | None, faults: bool, reports: Path) -> list[Lane]:
@@ -122,7 +162,7 @@ def _tests(name: str, marks: str, junit: Path, *arguments: str, major: int = 18)
 
 
 def _notebooks(root: Path, number: int, major: int, junit: Path) -> Lane:
-    name = f"notebooks on {major}" + (", again" if number == 2 else "")
+    name = f"notebooks on {major}" + (", again" if number == 3 else "")
     files = [str(file.relative_to(root)) for file in sorted((root / "notebooks").glob("*.ipynb"))]
     if not files:
         return Lane(name, (), refusal="there are no notebooks in notebooks/")
@@ -189,7 +229,7 @@ def _exit_code(
 def environment(major: int) -> dict[str, str]:
     """Return the environment of a lane: the operator's, without anything that names a server."""
     kept = {name: value for name, value in os.environ.items() if name in KEPT or not name.startswith("PG")}
-    return {**kept, "PGRUNBOOK_POSTGRES": str(major)}
+    return {**kept, "PGRUNBOOK_POSTGRES": str(major), "TMPDIR": tempfile.gettempdir()}
 
 
 def counts(junit: Path | None) -> tuple[int, int, int]:

@@ -30,6 +30,8 @@ __all__ = ["MODES", "Turns", "by_turns", "report"]
 
 DATABASE, TABLE, SCALE = "bench", "pgbench_accounts", 10
 TURN_S, MODES = 4, ("a step at work", "a step that waits")
+# Meanwhile the sessions are opened and their caches filled.
+SETTLING_S = 2
 LOSS = 0.01
 
 
@@ -81,7 +83,7 @@ def by_turns(server: Server, mode: str, *, pairs: int, connections: int, home: P
         work = opened.enter_context(session.connect(bound, purpose="step"))
         if mode == MODES[1]:
             reader.execute(f"SELECT FROM {TABLE} LIMIT 1".encode())
-        time.sleep(2)
+        time.sleep(SETTLING_S)
         starts: list[tuple[bool, int]] = []
         now = math.ceil(time.time())
         for pair in range(pairs):

@@ -20,7 +20,7 @@ from faults.runner import Runner, Stable
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 
-from pgrunbook import catalog, change, scaffold, session, target
+from pgrunbook import catalog, change, scaffold, session, suite, target
 from pgrunbook import server as embedded
 from pgrunbook.change import Change, Step
 from pgrunbook.journal import Journal
@@ -353,7 +353,7 @@ class Arena:
 @contextlib.contextmanager
 def opened(major: int) -> Iterator[Arena]:
     """Open an arena on a server of its own; a socket's path has about 100 bytes, so its folder is short."""
-    folder = Path(tempfile.mkdtemp(prefix="pgrunbook-fault-", dir="/tmp" if Path("/tmp").is_dir() else None))
+    folder = Path(tempfile.mkdtemp(prefix="pgrunbook-fault-", dir=suite.place()))
     folder.chmod(0o711)
     running = embedded.start(major, folder=folder / "s")
     changes = folder / "changes"
