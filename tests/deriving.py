@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import psycopg
+import pytest
+
 from pgrunbook import statement
 from pgrunbook.change import Step
 from pgrunbook.derived import check, checks
@@ -54,6 +57,22 @@ def stopping(conn: Connection, *texts: str) -> dict[str, Any]:
         elif answer.found.total and one.severity is Severity.STOP:
             found[one.label.removeprefix("derived: ")] = [dict(row) for row in answer.found.rows]
     return found
+
+
+def refused(conn: Connection, text: str, state: str) -> dict[str, Any]:
+    """Return what would be NO-GO of a migration that the server refuses in just that way."""
+    found = {label.removeprefix("001 "): rows for label, rows in stopping(conn, text).items()}
+    with pytest.raises(psycopg.Error) as refusal, conn.transaction(force_rollback=True):
+        conn.execute(text.encode())
+    assert refusal.value.sqlstate == state
+    return found
+
+
+def passes(conn: Connection, text: str) -> None:
+    """Assert that a migration is GO with nothing in doubt, and that the server takes it."""
+    assert {label: one.unproved for label, one in answers(conn, text).items() if one.unproved} == {}
+    assert stopping(conn, text) == {}
+    conn.execute(text.encode())
 
 
 def rows(conn: Connection, text: str, about: str) -> list[dict[str, Any]]:

@@ -58,7 +58,8 @@ def test_a_table_that_somebody_locks_is_not_waited_for(look: Connection, elsewhe
 def test_what_may_not_be_read_is_not_proved(look: Connection, database: str) -> None:
     with throwaway.role(look) as role, throwaway.looking(make_conninfo(database, user=role)) as conn:
         answer = check.ask(conn, one("SELECT id FROM things"))
-    assert answer.unproved == "could not be asked: permission denied for table things"
+    needed = f"needed: GRANT SELECT ON things TO {role}"
+    assert answer.unproved == f"could not be asked: permission denied for table things; {needed}"
 
 
 @pytest.mark.parametrize(

@@ -298,6 +298,22 @@ PASSED_ONCE: dict[str, tuple[str, str, str]] = {
     "a new column that nothing fills": (
         "", "ALTER TABLE messages ADD COLUMN x int; ALTER TABLE messages ALTER x SET NOT NULL", "23502",
     ),
+    "a text in an array that an assignment would not cut": (
+        "ALTER TABLE messages ADD l text[]; UPDATE messages SET l = ARRAY['a', 'annabella'] WHERE id = 2",
+        "ALTER TABLE messages ALTER l TYPE varchar(5)[]",
+        "22001",
+    ),
+    "a text split into pieces that are too long": (
+        "", "ALTER TABLE messages ALTER author TYPE char(2)[] USING string_to_array(author, ',')", "22001",
+    ),
+    "bits in an array that are too few": (
+        "ALTER TABLE messages ADD l varbit[]; UPDATE messages SET l = '{101,1}' WHERE id = 2",
+        "ALTER TABLE messages ALTER l TYPE bit(3)[]", "22026",
+    ),
+    "a domain that has the name of a type": (
+        """CREATE SCHEMA x; CREATE DOMAIN x."varchar" AS text CHECK (VALUE <> 'ann')""",
+        """ALTER TABLE messages ALTER author TYPE x."varchar" """, "23514",
+    ),
     "a whole row with a NULL in it": ("", "ALTER TABLE messages ADD CHECK (messages IS NOT NULL)", "23514"),
 }  # fmt: skip
 
@@ -390,6 +406,11 @@ GOOD: dict[str, tuple[str, str]] = {
     "a view dropped with its table": (
         "CREATE VIEW notes AS SELECT note FROM messages", "DROP VIEW notes; DROP TABLE messages",
     ),
+    "texts in an array that are short enough": (
+        "ALTER TABLE messages ADD l text[]; UPDATE messages SET l = ARRAY['a', NULL, 'ann   '] WHERE id = 2;"
+        " UPDATE messages SET l = '{}' WHERE id = 1; UPDATE messages SET l = '{{ab,c},{d,e}}' WHERE id = 3",
+        "ALTER TABLE messages ALTER l TYPE varchar(3)[]",
+    ),
     "a longer type": ("", "ALTER TABLE messages ALTER COLUMN note TYPE varchar(40)"),
     "blanks that a shorter type cuts": (
         "UPDATE messages SET note = 'ab   '", "ALTER TABLE messages ALTER COLUMN note TYPE varchar(2)",
@@ -435,6 +456,16 @@ def test_a_step_of_nothing_that_is_known_asks_nothing(look: Connection) -> None:
     texts = ["COMMENT ON TABLE messages IS 'x'", "GRANT SELECT ON messages TO PUBLIC", "ANALYZE messages",
              "ALTER TABLE missing ADD CHECK (id > 0)", "ALTER VIEW v RENAME TO w", "SET work_mem = 64"]  # fmt: skip
     assert deriving.derived(look, *texts) == []
+
+
+def test_a_table_that_may_be_another_one_is_in_doubt_and_says_so(look: Connection) -> None:
+    look.execute(TWICE)
+    text = "CREATE SCHEMA x; CREATE TABLE x.messages (a int); CREATE UNIQUE INDEX u ON messages (channel_id, sequence)"
+    found = deriving.answers(look, text)
+    assert "which of the two is meant" in found["001 which table messages is"].unproved
+    assert deriving.stopping(look, text) == {}
+    there = "CREATE TABLE messages_old (a int); CREATE UNIQUE INDEX u ON messages (channel_id, sequence)"
+    assert list(deriving.stopping(look, there)) == ["001 duplicates of messages (channel_id, sequence)"]
 
 
 def test_rows_that_a_policy_hides_are_not_taken_for_right(look: Connection) -> None:

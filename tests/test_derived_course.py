@@ -100,3 +100,14 @@ def test_serial_columns_are_told_by_their_type() -> None:
     for word, expected in (("serial", True), ("bigserial", True), ("serial8", True), ("int8", False)):
         tree = getattr(commands(statement_of(f"ALTER TABLE t ADD a {word}"))[0], "def").column_def
         assert is_serial(tree) is expected
+
+
+def test_sequences_and_numbers_that_are_set_are_taken_down() -> None:
+    course = Course()
+    assert (course.sequence("s"), course.sets_numbers, course.sets_path) == (None, False, False)
+    for text in ("CREATE SEQUENCE app.s START 5", "SELECT setval('app.s', 7)", "SET search_path TO app"):
+        course.note(statement_of(text), "before")
+    assert course.sequence("s") is course.sequence("app.s") is not None
+    assert course.sequence("other.s") is None
+    assert (course.sets_numbers, course.sets_path) == (True, True)
+    assert course.made_as("s") == [("app", "s")]

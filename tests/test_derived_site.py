@@ -42,7 +42,8 @@ def test_what_the_change_makes_or_drops_and_what_holds_no_rows_is_no_table(look:
     for text in ("DROP TABLE t", "CREATE TABLE t ()"):
         course = Course()
         course.note(statement_of(text), "before")
-        assert SITE.table(look, relation, course) is None
+        with SITE.reading(look):
+            assert SITE.table(look, relation, course) is None
     assert SITE.table(look, statement_of("ALTER TABLE other.v ADD a int").relation, Course()) is None
 
 
@@ -52,3 +53,40 @@ def test_reading_cannot_write_and_trying_leaves_nothing(look: Connection) -> Non
     with SITE.trying(look):
         look.execute("CREATE TABLE pg_temp.x ()")
     assert session.value(look, "SELECT to_regclass('pg_temp.x')") is None
+
+
+@pytest.mark.parametrize(
+    ("before", "asked", "is_made"),
+    [
+        ("CREATE TABLE other.u ()", "u", False),
+        ("CREATE TABLE other.u ()", "public.u", False),
+        ("CREATE TABLE other.u ()", "other.u", True),
+        ("CREATE TABLE public.u ()", "u", True),
+        ("CREATE TABLE public.fresh ()", "fresh", True),
+        ("CREATE TABLE u ()", "public.u", True),
+        ("CREATE TABLE t ()", "other.t", False),
+        ("SET search_path TO other; CREATE TABLE t ()", "other.t", None),
+        ("CREATE SCHEMA third; CREATE TABLE third.u ()", "u", None),
+    ],
+)
+def test_a_table_of_the_same_name_elsewhere_is_another_one(
+    before: str, asked: str, is_made: bool | None, look: Connection
+) -> None:
+    look.execute("CREATE TABLE u (id int)")
+    course = Course()
+    for text in before.split("; "):
+        course.note(statement_of(text), "before")
+    relation = statement_of(f"ALTER TABLE {asked} ADD a int").relation
+    site = Site("001", "there")
+    assert site.is_made(look, relation, course) is is_made
+    assert (site.table(look, relation, course) is None) is (is_made is not False)
+
+
+def test_a_schema_before_that_of_the_table_hides_it(look: Connection) -> None:
+    look.execute("CREATE TABLE u (id int)")
+    course = Course()
+    course.note(statement_of("CREATE TABLE other.u ()"), "before")
+    relation = statement_of("ALTER TABLE u ADD a int").relation
+    both = Site("001", "there", "SET LOCAL search_path TO other, public")
+    with both.reading(look):
+        assert both.is_made(look, relation, course) is True

@@ -193,3 +193,12 @@ def test_an_exclusion_is_left_to_the_build(look: Connection) -> None:
     look.execute("CREATE TABLE t (a int4range)")
     found = deriving.answers(look, "ALTER TABLE t ADD EXCLUDE USING gist (a WITH &&)")
     assert "only the build finds" in found["001 overlaps in t"].unproved
+
+
+@pytest.mark.parametrize("name", ["groups", "chosen", "s", "m", "few", "found"])
+def test_no_name_of_the_question_hides_a_table(name: str, look: Connection) -> None:
+    look.execute(
+        f"CREATE TABLE {name} (id int PRIMARY KEY, a int); INSERT INTO {name} VALUES (1, 1), (2, 1)".encode()
+    )
+    found = deriving.rows(look, f"CREATE UNIQUE INDEX u ON {name} (a)", f"duplicates of {name} (a)")
+    assert found == [{"a": 1, "rows": 2, "first id": 1, "last id": 2}]

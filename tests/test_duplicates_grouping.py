@@ -46,3 +46,22 @@ def test_under_nulls_not_distinct_a_group_is_not_looked_for_row_by_row(database:
         # Each group compared with each row would take hours.
         assert "Join" in plan
         assert "Nested Loop" not in plan
+
+
+def test_a_row_with_a_null_in_it_counts_as_an_index_counts_it(database: str) -> None:
+    with throwaway.looking(database) as look:
+        look.execute(
+            "CREATE TYPE pair AS (a int, b int); CREATE DOMAIN two AS pair; CREATE TABLE t (p pair, d two);"
+            "INSERT INTO t SELECT ROW(1, NULL)::pair, ROW(1, NULL)::two FROM generate_series(1, 2);"
+            "INSERT INTO t VALUES (NULL, NULL), (NULL, NULL)"
+        )
+        for column in ("p", "d"):
+            found = grouping.asked(
+                look, KEY, f"{grouping.grouped(UniqueKey('t', (column,)))} SELECT members FROM grouped"
+            )
+            assert found == [{"members": 2}]
+            with pytest.raises(psycopg.errors.UniqueViolation):
+                look.execute(f"CREATE UNIQUE INDEX ON t ({column})".encode())
+        look.execute("UPDATE t SET p = NULL, d = NULL")
+        for column in ("p", "d"):
+            look.execute(f"CREATE UNIQUE INDEX ON t ({column})".encode())

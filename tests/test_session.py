@@ -18,7 +18,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from pgrunbook import server as embedded
-from pgrunbook import session, target
+from pgrunbook import session, suite, target
 from pgrunbook.errors import CannotConnect, NotPrimary, ReadOnlyTarget
 from pgrunbook.journal import Journal
 from pgrunbook.target import Kind, Target
@@ -66,7 +66,7 @@ class Guarded:
 
 @pytest.fixture(scope="module")
 def guarded(major: int) -> Iterator[Guarded]:
-    folder = Path(tempfile.mkdtemp(prefix="pgrunbook-pw-", dir="/tmp" if Path("/tmp").is_dir() else None))
+    folder = Path(tempfile.mkdtemp(prefix="pgrunbook-pw-", dir=suite.place()))
     running = embedded.start(major, folder=folder)
     with psycopg.connect(embedded.create_database(running, "shop"), autocommit=True) as admin:
         for role in ("dba", "odd"):
@@ -405,7 +405,7 @@ def test_a_role_that_reads_only_is_refused_before_anything_is_tried(live: Target
 @pytest.fixture
 def standby(major: int) -> Iterator[embedded.Server]:
     """A server in recovery: its data folder asks for a primary that is not there."""
-    folder = Path(tempfile.mkdtemp(prefix="pgrunbook-sb-", dir="/tmp" if Path("/tmp").is_dir() else None))
+    folder = Path(tempfile.mkdtemp(prefix="pgrunbook-sb-", dir=suite.place()))
     running = embedded.start(major, folder=folder)
     embedded.stop(running)
     signal = running.data / "standby.signal"
@@ -428,3 +428,32 @@ def test_a_standby_takes_no_changes_and_says_where_to_go(standby: embedded.Serve
     )
     only_primary = Target(Kind.LIVE, make_conninfo(where.conninfo, target_session_attrs="read-write"))
     assert "session is read-only" in refused(only_primary).reason
+
+
+def test_reading_writes_nothing_waits_for_nobody_and_leaves_nothing(
+    live: Target, elsewhere: Elsewhere
+) -> None:
+    with opened(live) as conn:
+        conn.execute("CREATE TABLE t (id int)")
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction), session.reading(conn, timeout_ms=60_000):
+            conn.execute("CREATE TABLE u ()")
+        with session.reading(conn, timeout_ms=60_000):
+            conn.execute("SET LOCAL search_path TO nowhere")
+        assert session.value(conn, "SHOW search_path") != "nowhere"
+        elsewhere.begin_and_hold("LOCK TABLE t")
+        with (
+            pytest.raises(psycopg.errors.LockNotAvailable),
+            session.reading(conn, timeout_ms=60_000, lock_timeout_ms=20),
+        ):
+            conn.execute("SELECT FROM t")
+
+
+def test_reading_as_of_one_moment_does_not_see_what_comes_meanwhile(live: Target) -> None:
+    with opened(live) as conn, opened(live, "other") as other:
+        other.execute("CREATE TABLE t (id int)")
+        for one_moment, seen in ((True, 0), (False, 1)):
+            with session.reading(conn, timeout_ms=60_000, one_moment=one_moment):
+                assert session.value(conn, "SELECT count(*) FROM t") == 0
+                other.execute("INSERT INTO t VALUES (1)")
+                assert session.value(conn, "SELECT count(*) FROM t") == seen
+            other.execute("TRUNCATE t")

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
+import postgast
 import psycopg
 import pytest
 from doubled import MESSAGES, Bench, bench
 from psycopg.types.string import TextLoader
 
-from pgrunbook import uniquekey
+from pgrunbook import duplicates, relation, uniquekey
+from pgrunbook.duplicates import extract
 from pgrunbook.errors import BadKey, BadStrategy
+from pgrunbook.naming import walk
 from pgrunbook.server import Server
 from pgrunbook.strategies import Strategy
 from pgrunbook.uniquekey import UniqueKey
@@ -114,6 +119,56 @@ y\\" int, t int, batch text);
         hands.undo(draft)
 
 
+@pytest.mark.parametrize("table", ["top", "grouped", "batch", "gone", "numbered", "child_1"])
+def test_a_table_may_be_called_what_our_queries_are_called(table: str, hands: Bench, tmp_path: Path) -> None:
+    child = "held" if table == "child_1" else "child_1"
+    hands.look.execute(
+        f"""ALTER TABLE messages RENAME TO {table};
+        CREATE TABLE {child} (id int PRIMARY KEY, one int REFERENCES {table}, UNIQUE (id, one));
+        INSERT INTO {child} SELECT i, i FROM generate_series(0, 89) AS i""".encode()
+    )
+    key = UniqueKey(table, ("channel", "sequence"))
+    for strategy in Strategy:
+        used = (
+            dataclasses.replace(key, parts=("sequence", "channel")) if strategy is Strategy.SET_NULL else key
+        )
+        draft = hands.propose(used, strategy)
+        found = duplicates.find(hands.look, used, draft=draft)
+        assert (found.groups, found.shown[0].members[0].fate) == (30, "stays")
+        assert extract.write(hands.look, used, tmp_path / "all.csv", draft=draft).rows == 90
+        hands.proved(draft, used, table, child)
+        hands.undo(draft)
+
+
+def test_no_query_of_ours_has_another_name(hands: Bench, tmp_path: Path) -> None:
+    hands.look.execute(
+        "ALTER TABLE messages ADD FOREIGN KEY (parent) REFERENCES messages, ADD UNIQUE (id, parent);"
+        "CREATE INDEX ON messages (channel, sequence)"
+    )
+    said: list[str] = []
+    with mock.patch.object(psycopg.Connection, "execute", autospec=True) as execute:
+        real = psycopg.Cursor.execute
+
+        def heard(conn: psycopg.Connection[Any], query: Any, *rest: Any, **options: Any) -> Any:
+            said.append(query.decode().replace("%s", "NULL") if isinstance(query, bytes) else "")
+            return real(conn.cursor(), query, *rest, **options)
+
+        execute.side_effect = heard
+        for strategy, key, options in EACH:
+            draft = hands.propose(key, strategy, **options)
+            said += [draft.statement, draft.outlook]
+            duplicates.find(hands.look, key, draft=draft)
+            extract.write(hands.look, key, tmp_path / "all.csv", draft=draft)
+    names = {
+        node.ctename
+        for text in said
+        for node in walk(postgast.parse(text))
+        if node.DESCRIPTOR.name == "CommonTableExpr"
+    }
+    assert {"top", "grouped", "batch", "afterwards", "child_1", "taken", "held"} <= names
+    assert [name for name in names if not relation.WITH_NAMES.fullmatch(name)] == []
+
+
 def call_cases_equal(hands: Bench) -> None:
     try:
         hands.look.execute(
@@ -129,6 +184,7 @@ def test_a_collation_that_calls_more_values_equal_is_honoured(strategy: Strategy
     call_cases_equal(hands)
     hands.look.execute("UPDATE messages SET code = upper(code) WHERE id % 2 = 0")
     assert hands.proved(hands.propose(CODE, strategy), CODE, "messages").repairs == 60
+    assert extract.write(hands.look, UniqueKey("messages", ("channel",)), hands.folder / "all.csv").rows > 0
 
 
 def test_a_value_that_is_equal_but_not_the_same_is_somebodys_change_too(

@@ -12,7 +12,7 @@ from pgrunbook.uniquekey import UniqueKey
 
 pytestmark = pytest.mark.static
 
-COLUMN = Column("id", "int4", "N", None, True, False, False, "", "")
+COLUMN = Column("id", "int4", "N", None, True, "", False, "", "")
 TABLE = Relation(
     "t",
     1,
@@ -29,7 +29,8 @@ CASE = Case("move", UniqueKey("t", ("a", "lower(b)"), where="c > 0"), TABLE, "a"
 def test_a_row_counts_where_no_part_is_null_and_the_predicate_holds() -> None:
     # An expression may fail for rows that the predicate leaves out, and conditions have no order.
     assert " ".join(CASE.condition.split()) == (
-        "WHERE t.a IS NOT NULL AND CASE WHEN t.c > 0 THEN (lower(t.b)) IS NOT NULL ELSE false END AND (t.c > 0)"
+        "WHERE t.a IS DISTINCT FROM NULL"
+        " AND CASE WHEN t.c > 0 THEN (lower(t.b)) IS DISTINCT FROM NULL ELSE false END AND (t.c > 0)"
     )
     nulls = dataclasses.replace(CASE, key=UniqueKey("t", ("a",), nulls_not_distinct=True))
     assert nulls.condition == ""

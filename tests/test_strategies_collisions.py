@@ -15,7 +15,8 @@ from pgrunbook.uniquekey import UniqueKey
 KEY = UniqueKey("messages", ("channel", "sequence"))
 # Row 0 stays of 0, 3 and 6; row 1 of 1, 4 and 7.
 LIKES = (
-    "CREATE TABLE likes (id int PRIMARY KEY, one int REFERENCES messages, who text, gone bool DEFAULT false);"
+    "CREATE TABLE likes (id int PRIMARY KEY, one int REFERENCES messages, who text, gone bool DEFAULT false,"
+    " key text, moved text, pgrunbook_key text, twice int GENERATED ALWAYS AS (one * 2) STORED);"
 )
 
 
@@ -46,13 +47,44 @@ def test_children_that_would_be_duplicates_are_shown(hands: Bench) -> None:
         '(one, who COLLATE "C", gone)': [two],
         "(one, who) WHERE gone": [],
         "(id, one)": [],
+        "(twice, who)": [two],
+        "((twice + 1), who) WHERE NOT gone": [two],
+        "(hash_record(likes), who)": [],
+        "(who) WHERE twice = 0 AND NOT gone": [two],
     }.items():
         hands.look.execute(
             f"""DROP TABLE IF EXISTS likes; {LIKES} CREATE UNIQUE INDEX u ON likes {unique};
-            INSERT INTO likes VALUES (1, 0, 'ann', false), (2, 3, 'ann', false), (3, 6, 'Ann', true),
-                (4, 1, 'ann', false), (5, 4, NULL, false), (6, 7, NULL, false)""".encode()
+            INSERT INTO likes (id, one, who, gone) VALUES (1, 0, 'ann', false), (2, 3, 'ann', false),
+                (3, 6, 'Ann', true), (4, 1, 'ann', false), (5, 4, NULL, false), (6, 7, NULL, false)""".encode()
         )
         assert rows(hands) == [f"{one} would be the same under u" for one in found]
+        hands.look.execute(f"TRUNCATE pgrunbook.quarantine; DROP TABLE likes, messages; {MESSAGES}".encode())
+
+
+def test_rows_that_an_exclusion_constraint_would_not_have_together_are_shown(hands: Bench) -> None:
+    likes = [
+        f'likes: {{"id": {one}}} and {{"id": {other}}}' for one, other in ((1, 2), (1, 3), (2, 3), (7, 8))
+    ]
+    for rule, found in {
+        "USING btree (one WITH =)": [likes[0], likes[1], likes[2], likes[3]],
+        "USING gist (int4range(one, one + 1) WITH &&)": [likes[0], likes[1], likes[2], likes[3]],
+        "USING gist (int4range(one, one + 1) WITH &&) WHERE (NOT gone)": [likes[0], likes[3]],
+        "USING gist (int4range(one, one + 1) WITH =, int4range(id, id + 2) WITH &&)": [
+            likes[0],
+            likes[2],
+            likes[3],
+        ],
+        "USING btree (twice WITH =) WHERE (NOT gone)": [likes[0], likes[3]],
+        "USING btree (id WITH =, one WITH =) DEFERRABLE INITIALLY DEFERRED": [],
+        "USING btree (who WITH =) WHERE (one > 3)": [],
+    }.items():
+        hands.look.execute(
+            f"""DROP TABLE IF EXISTS likes; {LIKES} ALTER TABLE likes ADD CONSTRAINT apart EXCLUDE {rule};
+            INSERT INTO likes (id, one, who, gone) VALUES (1, 0, 'ann', false), (2, 3, NULL, false),
+                (3, 6, NULL, true), (4, 5, NULL, false), (7, 1, 'bo', false),
+                (8, 4, NULL, false)""".encode()
+        )
+        assert rows(hands) == [f"{one} would be in each other's way under apart" for one in found], rule
         hands.look.execute(f"TRUNCATE pgrunbook.quarantine; DROP TABLE likes, messages; {MESSAGES}".encode())
 
 

@@ -78,6 +78,21 @@ def test_the_newest_may_be_the_one_that_stays(hands: Bench) -> None:
     assert hands.value("SELECT count(*) FROM likes WHERE one % 9 < 6") == 0
 
 
+def test_what_a_jsonb_cannot_hold_comes_back_to_the_byte_too(hands: Bench) -> None:
+    hands.look.execute(
+        """CREATE TYPE pair AS (one float8, other int[]);
+        ALTER TABLE messages ADD f float8 DEFAULT '-0', ADD r real DEFAULT '-0', ADD a int[] DEFAULT '[2:3]={1,NULL}',
+            ADD p pair DEFAULT ROW('-0', '[0:0]={7}'), ADD n numeric DEFAULT 1.500, ADD b float8[] DEFAULT '{-0,NaN}';
+        CREATE TABLE likes (id int PRIMARY KEY, one int REFERENCES messages);
+        INSERT INTO likes SELECT i, i FROM generate_series(0, 89) AS i"""
+    )
+    hands.proved(hands.propose(KEY, Strategy.MERGE), KEY, "messages", "likes")
+    floats = UniqueKey("messages", ("channel", "sequence", "f"))
+    hands.look.execute("TRUNCATE pgrunbook.quarantine; DROP TABLE likes, messages CASCADE")
+    hands.look.execute(f"{MESSAGES} ALTER TABLE messages ADD f float8 DEFAULT '-0'".encode())
+    hands.proved(hands.propose(floats, Strategy.SET_NULL), floats, "messages")
+
+
 @pytest.mark.parametrize("act", ["CASCADE", "SET NULL", "SET DEFAULT", "RESTRICT"])
 def test_what_a_foreign_key_would_do_to_rows_is_not_done(act: str, hands: Bench) -> None:
     hands.look.execute(

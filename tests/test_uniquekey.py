@@ -31,7 +31,10 @@ def test_every_column_of_an_expression_is_the_tables_own() -> None:
 def test_under_nulls_not_distinct_every_row_counts() -> None:
     assert UniqueKey("t", ("a",), nulls_not_distinct=True).counts("x") == []
     assert UniqueKey("t", ("a",), "b > 0", nulls_not_distinct=True).counts("x") == ["(x.b > 0)"]
-    assert UniqueKey("t", ("a", "b")).counts("x") == ["x.a IS NOT NULL", "x.b IS NOT NULL"]
+    assert UniqueKey("t", ("a", "b")).counts("x") == [
+        "x.a IS DISTINCT FROM NULL",
+        "x.b IS DISTINCT FROM NULL",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -54,6 +57,7 @@ def test_under_nulls_not_distinct_every_row_counts() -> None:
         ("t", "(SELECT 1)", ""),
         ("t", "a) + (b", ""),
         ("t", "$1", ""),
+        ("t", "a", "b > CURRENT_DATE"),
         ("t", "a", "b > 0, c"),
         ("t", "a", "b > 0) OR (true"),
         ("t", "a", "b > 0 UNION SELECT 1"),

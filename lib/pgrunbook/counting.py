@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
 from psycopg.types.string import TextLoader
 
 from pgrunbook.session import Connection
 
-__all__ = ["SAMPLE", "TOTAL", "Counted", "reading", "through_cursor", "with_total"]
+__all__ = ["SAMPLE", "TOTAL", "Counted", "in_order", "through_cursor", "with_total"]
 
 SAMPLE = 50
 """Rows that are brought here at most."""
@@ -30,16 +32,6 @@ class Counted:
     total: int = 0
 
 
-@contextlib.contextmanager
-def reading(conn: Connection, *, timeout_ms: int) -> Iterator[None]:
-    """Open a read-only transaction under a statement timeout; nothing that is done in it stays."""
-    with conn.transaction(force_rollback=True):
-        conn.execute("SET TRANSACTION READ ONLY")
-        # A policy that hid rows would make them look right: what cannot be seen is an error.
-        conn.execute(f"SET LOCAL statement_timeout = {timeout_ms}; SET LOCAL row_security = off")
-        yield
-
-
 def through_cursor(conn: Connection, text: str, parameters: Mapping[str, object] | None = None) -> Counted:
     """Return the first rows of a query in the transaction that is open; the server counts and drops the rest."""
     with conn.cursor("pgrunbook_check") as cursor:
@@ -53,6 +45,28 @@ def through_cursor(conn: Connection, text: str, parameters: Mapping[str, object]
             moved = conn.execute('MOVE FORWARD ALL FROM "pgrunbook_check"')
             total += int((moved.statusmessage or "MOVE 0").split()[-1])
         return Counted(columns, tuple(rows), total)
+
+
+def in_order(conn: Connection, text: str, columns: int) -> Counted:
+    """Return the rows of a query, those brought here the first by its first columns; with 0 as they lie.
+
+    Nothing is sorted but what comes here. Of more than SAMPLE rows the first are found by running the query once
+    more: by reading as before, never by an index in that order, which could lead through the whole table.
+    """
+    found = through_cursor(conn, text)
+    if columns and found.total > SAMPLE:
+        order = ", ".join(str(place) for place in range(1, columns + 1))
+        first = f"SELECT * FROM ({text} OFFSET 0) AS found ORDER BY {order} LIMIT {SAMPLE}"
+        # That there are such rows is known, whether or not there is time for this.
+        with contextlib.suppress(psycopg.errors.QueryCanceled), conn.transaction():
+            return dataclasses.replace(found, rows=through_cursor(conn, first).rows)
+    by = found.columns[:columns]
+    # Values that Python cannot compare stay as they are.
+    with contextlib.suppress(TypeError):
+        return dataclasses.replace(
+            found, rows=tuple(sorted(found.rows, key=lambda row: [row[c] for c in by]))
+        )
+    return found
 
 
 def with_total(conn: Connection, text: str) -> Counted:

@@ -13,7 +13,7 @@ from pgrunbook import duplicates, places, session, strategies, target, uniquekey
 from pgrunbook.change import Change
 from pgrunbook.duplicates import Duplicates, extract
 from pgrunbook.duplicates.extract import Extract
-from pgrunbook.errors import BadChange, BadStrategy, RunbookError
+from pgrunbook.errors import BadChange, BadKey, BadStrategy
 from pgrunbook.headless import say
 from pgrunbook.identity import new_run_id
 from pgrunbook.remedy import Repair
@@ -57,7 +57,13 @@ class Wanted:
         """Return the columns that say which row came first; raises BadKey."""
         if not self.order.strip():
             return ()
-        parsed = uniquekey.parse(self.table, self.order)
+        try:
+            parsed = uniquekey.parse(self.table, self.order)
+        except BadKey:
+            raise BadKey(
+                found=f"{self.order!r} is no list of columns to order by",
+                next_step="write columns with commas, e.g. created_at, id; the newest stays where that is asked for",
+            ) from None
         return tuple(name or part for name, part in zip(parsed.columns, parsed.parts, strict=True))
 
     def draft(self, conn: Connection) -> Draft | None:
@@ -120,15 +126,16 @@ def keep(change: Change, draft: Draft, *, name: str = "") -> Path:
     file = change.folder / "remedy" / f"{named}.sql"
     file.parent.mkdir(exist_ok=True)
     try:
-        with file.open("x", encoding="utf-8", newline="\n") as out:
-            out.write(draft.text)
+        out = file.open("x", encoding="utf-8", newline="\n")
     except FileExistsError:
         raise BadChange(
             change=change.name, found=f"remedy/{file.name} is there already", next_step="choose another name"
         ) from None
     try:
+        with out:
+            out.write(draft.text)
         changes.load(change.name, root=change.folder.parent)
-    except RunbookError:
+    except BaseException:
         file.unlink()
         raise
     return file

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import random
 import time
 from collections.abc import Iterator, Sequence
@@ -27,6 +26,7 @@ UNKNOWN_MS = 1_000.0
 LEAST_S = 0.001
 ASSUMED = 50e6
 LIMIT_S = 0.5
+LOCK_TIMEOUT_MS = 50
 RANGES, RANGE_BLOCKS = 16, 256
 
 
@@ -170,7 +170,11 @@ def rate_of(conn: Connection, table: str) -> Rate:
     read = used = trying = 0.0
     size = 0
     try:
-        with _reading(conn):
+        with session.reading(conn, timeout_ms=int(LIMIT_S * 1000), lock_timeout_ms=LOCK_TIMEOUT_MS):
+            # As one session reads; which of the rows it may see is no matter.
+            conn.execute(
+                "SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL jit = off; SET LOCAL row_security = on"
+            )
             parts = session.rows(conn, "table_parts", {"table": table, "exact": True})
             size = sum(part["bytes"] for part in parts)
             ends = time.perf_counter() + LIMIT_S
@@ -190,17 +194,6 @@ def rate_of(conn: Connection, table: str) -> Rate:
     if not read:
         return Rate(table, size, ASSUMED, measured=False)
     return Rate(table, size, read / max(used, 1e-6))
-
-
-@contextlib.contextmanager
-def _reading(conn: Connection) -> Iterator[None]:
-    with conn.transaction(force_rollback=True):
-        conn.execute("SET TRANSACTION READ ONLY")
-        conn.execute(f"SET LOCAL statement_timeout = {int(LIMIT_S * 1000)}")
-        conn.execute("SET LOCAL lock_timeout = 50")
-        conn.execute("SET LOCAL max_parallel_workers_per_gather = 0")
-        conn.execute("SET LOCAL jit = off")
-        yield
 
 
 def _ranges(parts: Sequence[dict[str, int | str]]) -> Iterator[tuple[str, int, int, int]]:

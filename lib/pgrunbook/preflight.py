@@ -11,10 +11,10 @@ import psycopg
 from pgrunbook import queries, surroundings
 from pgrunbook.board import Board, Finding
 from pgrunbook.change import Change, Script, Step
-from pgrunbook.counting import SAMPLE, Counted, reading, through_cursor
+from pgrunbook.counting import SAMPLE, Counted, through_cursor
 from pgrunbook.derived import check, checks
 from pgrunbook.header import Header, Kind, parse
-from pgrunbook.session import Connection
+from pgrunbook.session import Connection, reading
 from pgrunbook.surroundings import Question
 
 __all__ = ["Board", "Finding", "ask_again", "audit", "guards", "run_check"]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -16,7 +17,7 @@ from pgrunbook import queries
 from pgrunbook.errors import CannotConnect, NotPrimary, ReadOnlyTarget
 from pgrunbook.target import Kind, Target
 
-__all__ = ["Connection", "ServerFacts", "alive", "bind", "connect", "pid", "rows", "value"]
+__all__ = ["Connection", "ServerFacts", "alive", "bind", "connect", "pid", "reading", "rows", "value"]
 
 Connection = psycopg.Connection[DictRow]
 _pids: WeakKeyDictionary[Connection, int] = WeakKeyDictionary()
@@ -111,6 +112,24 @@ def value(conn: Connection, sql: str, parameters: Sequence[object] = ()) -> Any:
     """Return the first column of the first row, or None."""
     row = conn.execute(sql, parameters or None).fetchone()
     return next(iter(row.values())) if row else None
+
+
+@contextlib.contextmanager
+def reading(
+    conn: Connection, *, timeout_ms: int, lock_timeout_ms: int = 0, one_moment: bool = False
+) -> Iterator[None]:
+    """Open a read-only transaction in which nothing stays that is done; 0 ms is as long as it takes.
+
+    `one_moment` has all of its queries see the same rows.
+    """
+    level = "REPEATABLE READ" if one_moment else "READ COMMITTED"
+    with conn.transaction(force_rollback=True):
+        # A policy that hid rows would make them look right: what cannot be seen is an error.
+        conn.execute(
+            f"SET TRANSACTION ISOLATION LEVEL {level}, READ ONLY; SET LOCAL row_security = off;"
+            f" SET LOCAL statement_timeout = {timeout_ms}; SET LOCAL lock_timeout = {lock_timeout_ms}"
+        )
+        yield
 
 
 def pid(conn: Connection) -> int:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,7 +88,7 @@ _DEFINITIONS = Header(
 
 
 def _blockers(conn: Connection, steps: Sequence[Step], in_place: Callable[[Step], bool]) -> Rows:
-    with _reading(conn):
+    with session.reading(conn, timeout_ms=TIMEOUT_MS):
         found = obstacles.obstacles(conn, steps, older_than_ms=IN_THE_WAY_MS)
     # A step that is in place although no ledger knows it waits for nobody.
     named = {number for one in found for number in one.steps}
@@ -113,14 +112,14 @@ def _slots(conn: Connection, steps: Sequence[Step]) -> Rows:
     writing = _numbers(s for s in steps if any(one.writes_in_bulk for one in s.migrate.statements))
     if not writing:
         return []
-    with _reading(conn):
+    with session.reading(conn, timeout_ms=TIMEOUT_MS):
         return [{**row, "steps": writing} for row in session.rows(conn, "idle_slots")]
 
 
 def _standbys(conn: Connection, steps: Sequence[Step], window_s: float | None) -> Rows:
     limit_s = BEHIND_S if window_s is None else min(BEHIND_S, window_s)
     conflicts = _numbers(step for step in steps if _locks_out(step))
-    with _reading(conn):
+    with session.reading(conn, timeout_ms=TIMEOUT_MS):
         found = session.rows(conn, "standbys")
     for row in found:
         behind_s, behind = row["replay_lag_s"] or 0.0, row["bytes_behind"] or 0
@@ -159,11 +158,3 @@ def _definitions(conn: Connection, steps: Sequence[Step]) -> Rows:
 
 def _numbers(steps: Iterable[Step]) -> str:
     return ", ".join(step.number for step in steps)
-
-
-@contextlib.contextmanager
-def _reading(conn: Connection) -> Iterator[None]:
-    with conn.transaction(force_rollback=True):
-        conn.execute("SET TRANSACTION READ ONLY")
-        conn.execute(f"SET LOCAL statement_timeout = {TIMEOUT_MS}")
-        yield

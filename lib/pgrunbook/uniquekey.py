@@ -15,7 +15,7 @@ from pgrunbook.naming import Tree, inner, name, walk
 __all__ = ["UniqueKey", "parse", "qualified"]
 
 # What no index may hold, or what would end the expression and begin something else.
-_FOREIGN = {"SubLink", "A_Star", "ParamRef", "SetToDefault"}
+_FOREIGN = {"SubLink", "A_Star", "ParamRef", "SetToDefault", "SQLValueFunction"}
 _ALLOWED = {"target_list", "limit_option", "op"}
 
 
@@ -45,11 +45,12 @@ class UniqueKey:
     def counts(self, alias: str) -> list[str]:
         """Return the conditions under which a row of `alias` can have a duplicate (PostgreSQL manual, 11.6)."""
         where = qualified(self.where, alias) if self.where else ""
-        # An expression may fail for rows that the predicate leaves out, and conditions have no order.
+        # A row with a NULL in it is not NULL to an index, but neither is it IS NOT NULL. An expression may fail for
+        # rows that the predicate leaves out, and conditions have no order.
         terms = [
-            f"CASE WHEN {where} THEN {part} IS NOT NULL ELSE false END"
+            f"CASE WHEN {where} THEN {part} IS DISTINCT FROM NULL ELSE false END"
             if where and column is None
-            else f"{part} IS NOT NULL"
+            else f"{part} IS DISTINCT FROM NULL"
             for part, column in zip(self.of(alias), self.columns, strict=True)
             if not self.nulls_not_distinct
         ]
@@ -131,8 +132,10 @@ def _values(text: str) -> list[Tree]:
     if "\0" in text:
         raise ValueError("a NUL ends it")
     found = [inner(one.stmt) for one in postgast.parse(f"SELECT {text}\n").stmts]
-    if len(found) != 1 or _more(found[0], _ALLOWED) or not found[0].target_list:
+    if len(found) != 1 or _more(found[0], _ALLOWED):
         raise ValueError("it says more than that")
+    if not found[0].target_list:
+        raise ValueError("it names none")
     targets = [node.res_target for node in found[0].target_list]
     if any(target.name for target in targets):
         raise ValueError("it names a column AS something")

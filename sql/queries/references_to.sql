@@ -14,7 +14,10 @@ SELECT r.conname::text AS name,
        EXISTS (SELECT
                  FROM pg_index AS i
                 WHERE i.indrelid = r.conrelid AND i.indisvalid AND i.indpred IS NULL
-                  AND i.indkey[0] = ANY (r.conkey)) AS indexed
+                  AND i.indkey[0] = ANY (r.conkey)) AS indexed,
+       coalesce((to_jsonb(r) ->> 'conperiod')::boolean, false) AS period
   FROM pg_constraint AS r
- WHERE r.contype = 'f' AND r.confrelid = %(oid)s AND r.conparentid = 0
+ WHERE r.contype = 'f' AND r.confrelid = %(oid)s
+   -- What a partition of the child inherits is the child's own; a partition named alone inherits what refers to all.
+   AND NOT EXISTS (SELECT FROM pg_constraint AS above WHERE above.oid = r.conparentid AND above.confrelid = r.confrelid)
  ORDER BY child, name;

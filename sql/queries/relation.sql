@@ -1,7 +1,11 @@
 -- A table as a repair has to know it: its kind, key, columns, and what else would act when its rows change
 SELECT c.oid::bigint AS oid,
        c.relkind::text AS kind,
+       c.relpersistence = 't' AS temporary,
+       c.relname::text AS bare_name,
+       quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS full_name,
        c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits AS i WHERE i.inhparent = c.oid) AS has_heirs,
+       row_security_active(c.oid) AS hides_rows,
        ARRAY(SELECT a.attname::text
                FROM pg_index AS i
               CROSS JOIN LATERAL unnest(i.indkey[0:i.indnkeyatts - 1]) WITH ORDINALITY AS k (attnum, place)
@@ -22,7 +26,7 @@ SELECT c.oid::bigint AS oid,
                    'category', b.typcategory,
                    'longest', CASE WHEN b.typname IN ('varchar', 'bpchar') AND m.typmod > 4 THEN m.typmod - 4 END,
                    'not_null', a.attnotnull OR t.typnotnull,
-                   'generated', a.attgenerated <> '',
+                   'generated', CASE WHEN a.attgenerated <> '' THEN pg_get_expr(d.adbin, d.adrelid) ELSE '' END,
                    'identity', a.attidentity = 'a',
                    'refers', coalesce((SELECT min(r.conname)
                                          FROM pg_constraint AS r
@@ -35,7 +39,9 @@ SELECT c.oid::bigint AS oid,
           FROM pg_attribute AS a
           JOIN pg_type AS t ON t.oid = a.atttypid
           JOIN pg_type AS b ON b.oid = coalesce(nullif(t.typbasetype, 0), t.oid)
+          LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
          CROSS JOIN LATERAL (SELECT CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END AS typmod) AS m
          WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns
   FROM pg_class AS c
+  JOIN pg_namespace AS n ON n.oid = c.relnamespace
  WHERE c.oid = to_regclass(%(table)s);

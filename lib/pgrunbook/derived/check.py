@@ -9,8 +9,10 @@ from typing import Any
 import postgast
 import psycopg
 
-from pgrunbook import counting
+from pgrunbook import counting, session
 from pgrunbook.counting import Counted
+from pgrunbook.derived import rights
+from pgrunbook.derived.tables import statement_of
 from pgrunbook.header import Header, Severity
 from pgrunbook.session import Connection
 
@@ -26,12 +28,14 @@ _MISSING = ("3F000", "42703", "42704", "42883", "42P01", "42804", "42809", "42P1
 class Check:
     """What is asked: rows of a SELECT are the problem, or the rows that `look` returns; without both, nothing.
 
-    `counted` says that the query limits itself and tells its total; `by_index` is another text for the same,
-    taken where the server would answer it from an index alone. `path` is a SET of search_path that the step
-    says before. `doubt` says why rows found now may be gone when the step runs: they only warn then. `sure`
-    is False where what it names may be made before; then a name that is missing proves nothing. `copies` says
-    that `look` has the server try something on an empty copy, in a transaction of its own that is rolled back.
-    `covers` is what a check that was written by hand would have to ask to be the same one.
+    The rows of `text` that are shown are the first by its `ordered` first columns, a primary key; without one
+    they come as they lie. `counted` says that it limits itself and tells its total, groups by their size and key;
+    `by_index` is another text for the same, taken where the server would answer it from an index alone. `path` is
+    a SET of search_path that the step says before. `doubt` says why rows found now may be gone when the step runs:
+    they only warn then. `sure` is False where what it names may be made before; then a name that is missing proves
+    nothing. `draft` writes the text itself, with the help of an empty copy; `copies` says that `look` has the
+    server try something on one: both in a transaction of their own that is rolled back. `covers` is what a check
+    that was written by hand would have to ask to be the same one.
     """
 
     step: str
@@ -39,8 +43,10 @@ class Check:
     header: Header
     text: str = ""
     counted: bool = False
+    ordered: int = 0
     by_index: str = ""
     look: Callable[[Connection], Sequence[Mapping[str, Any]]] | None = None
+    draft: Callable[[Connection], str] | None = None
     copies: bool = False
     path: str = ""
     doubt: str = ""
@@ -73,40 +79,43 @@ def ask(conn: Connection, check: Check, *, timeout_ms: int | None = None) -> Ans
 
     The connection must be outside a transaction.
     """
-    cost = ""
+    cost, text = "", check.text
     timeout_ms = TIMEOUT_MS if timeout_ms is None else timeout_ms
-    if check.look is None and not check.text:
+    if check.look is None and check.draft is None and not check.text:
         return Answer(unproved=check.header.effect)
     try:
         if check.look is not None and check.copies:
             return Answer(_counted(check.look(conn)))
-        with counting.reading(conn, timeout_ms=timeout_ms):
-            # Who holds ACCESS EXCLUSIVE now must not be waited for, and nobody behind us.
-            conn.execute(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}")
+        text = text if check.draft is None else check.draft(conn)
+        # Who holds ACCESS EXCLUSIVE now must not be waited for, and nobody behind us.
+        with session.reading(conn, timeout_ms=timeout_ms, lock_timeout_ms=LOCK_TIMEOUT_MS):
             # A valid CHECK that rules the rows out is proof enough; the same rows first each time.
             conn.execute("SET LOCAL constraint_exclusion = on; SET LOCAL synchronize_seqscans = off")
             if check.path:
                 conn.execute(check.path.encode())
             if check.look is not None:
                 return Answer(_counted(check.look(conn)))
-            text, cost = check.text, ""
             if check.by_index:
                 plan = _plan(conn, check.by_index)
                 if any(node["Node Type"] == "Index Only Scan" for node in _nodes(plan)):
                     text, cost = check.by_index, _cost(plan)
             cost = cost or cost_of(conn, text)
-            found = counting.with_total(conn, text) if check.counted else counting.through_cursor(conn, text)
+            found = (
+                counting.with_total(conn, text)
+                if check.counted
+                else counting.in_order(conn, text, check.ordered)
+            )
             return Answer(found, cost)
     except psycopg.errors.QueryCanceled:
         return Answer(cost=cost, unproved=f"no answer within {timeout_ms / 1000:g} s")
     except postgast.PgQueryError as error:
         return Answer(unproved=f"could not be asked: {error}")
     except psycopg.Error as error:
-        return _failed(check, error, cost)
+        return _failed(conn, check, error, cost, text)
 
 
-def _failed(check: Check, error: psycopg.Error, cost: str) -> Answer:
-    reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+def _failed(conn: Connection, check: Check, error: psycopg.Error, cost: str, text: str) -> Answer:
+    reason = rights.reason(conn, error, statement_of(text) if text else None)
     state = error.sqlstate or ""
     # A value that an expression cannot take, it cannot take in the step either.
     if not check.doubt and (state.startswith(("22", "23")) or (check.sure and state in _MISSING)):

@@ -14,9 +14,12 @@ from pgrunbook.change import Script, Step
 from pgrunbook.derived import (
     builds,
     dependents,
+    partitions,
     presence,
     references,
+    remade,
     rewrites,
+    rights,
     rules,
     security,
     sequences,
@@ -24,10 +27,10 @@ from pgrunbook.derived import (
     written,
 )
 from pgrunbook.derived.check import Check
-from pgrunbook.derived.course import Course, commands, default_of, is_serial
+from pgrunbook.derived.course import Course, commands, default_of, is_serial, sets_values
 from pgrunbook.derived.site import Site
 from pgrunbook.derived.tables import Table, statement_of
-from pgrunbook.header import Header
+from pgrunbook.header import Header, Severity
 from pgrunbook.naming import Tree, name, quote_name
 from pgrunbook.session import Connection
 
@@ -37,6 +40,12 @@ _NOT_READ = Header(
     "A statement whose checks could not be derived",
     effect="what it would meet is not known",
     remedy="let the role read the catalog, or look at the statement by hand",
+)
+_WHICH = Header(
+    "A table whose name a statement before makes, too",
+    effect="it is made in a new schema, or by another search_path: which of the two is meant is known only then",
+    remedy="write the schema of both",
+    severity=Severity.WARN,
 )
 
 
@@ -64,8 +73,7 @@ def derive(conn: Connection, steps: Sequence[Step], *, by_hand: Sequence[Script]
                 found = list(_checks(conn, one, course, following))
                 new = _new(conn, one, course)
         except (psycopg.Error, postgast.PgQueryError, DecodeError) as error:
-            reason = next(iter(str(error).splitlines()), type(error).__name__)
-            found, new = [_unread(one.site, reason)], one.tree
+            found, new = [_unread(one.site, rights.reason(conn, error, one.tree))], one.tree
         if new is not None:
             course.note(new, one.site.where)
         for check in found:
@@ -127,6 +135,9 @@ def _locally(tree: Tree) -> str:
 
 def _checks(conn: Connection, one: _Statement, course: Course, following: Sequence[Tree]) -> Iterator[Check]:
     tree, site = one.tree, one.site
+    relation = tree.relation if tree.DESCRIPTOR.name in ("IndexStmt", "AlterTableStmt") else None
+    if relation is not None and site.is_made(conn, relation, course) is None:
+        yield Check(site.step, f"which table {name(relation)} is", _WHICH)
     match tree.DESCRIPTOR.name:
         case "IndexStmt":
             yield from unique.of_index(conn, tree, course, site)
@@ -134,12 +145,14 @@ def _checks(conn: Connection, one: _Statement, course: Course, following: Sequen
                 yield from builds.of_index(tree, table, site)
         case "CreateStmt" | "ViewStmt" | "CreateTableAsStmt":
             yield from presence.of_relation(tree, course, site)
+            if tree.DESCRIPTOR.name == "CreateStmt":
+                yield from partitions.of_create(conn, tree, course, site)
         case "CreateSeqStmt":
             yield from presence.of_relation(tree, course, site)
-            later = sequences.sets_values(following)
+            later = sets_values(following)
             yield from sequences.of_sequence(conn, tree, course, site, later=later)
         case "AlterSeqStmt":
-            later = sequences.sets_values(following[1:])
+            later = sets_values(following[1:])
             yield from sequences.of_sequence(conn, tree, course, site, later=later)
         case "DropStmt":
             yield from dependents.of_drop(tree, course, site)
@@ -174,7 +187,7 @@ def _of_command(
             yield from presence.of_column(table, command, course, site)
             if made.column_def.colname in table.columns:
                 return
-            yield from rules.new_column(table, made.column_def, course, site)
+            yield from remade.new_column(conn, table, made.column_def, course, site)
             given = default_of(made.column_def)
             if is_serial(made.column_def) or (given is not None and not given.raw_expr.HasField("a_const")):
                 yield from rewrites.of_command(conn, tree, command, table, course, site)
@@ -183,10 +196,14 @@ def _of_command(
                     yield from references.of_constraint(conn, table, constraint, course, site, fresh=True)
         case grammar.AT_AlterColumnType:
             yield from rewrites.of_command(conn, tree, command, table, course, site)
+            if not course.touches(table.written, command.name):
+                yield from remade.new_values(conn, table, command.name, made.column_def, course, site)
+        case grammar.AT_AttachPartition:
+            yield from partitions.of_attach(conn, command, table, course, site)
         case grammar.AT_DropColumn | grammar.AT_DropConstraint:
             yield from dependents.of_command(tree, command, course, site)
         case grammar.AT_AddIdentity | grammar.AT_ColumnDefault:
-            later = sequences.sets_values(following[1:])
+            later = sets_values(following[1:])
             yield from sequences.of_command(conn, command, table, course, site, later=later)
         case grammar.AT_EnableRowSecurity | grammar.AT_ForceRowSecurity:
             yield from security.of_command(

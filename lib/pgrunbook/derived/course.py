@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from postgast import pg_query_pb2 as grammar
@@ -10,7 +11,7 @@ from postgast import pg_query_pb2 as grammar
 from pgrunbook.naming import CHANGES_ROWS, Tree, creates, inner, name, object_words, quote_name, walk
 from pgrunbook.patience import split_name
 
-__all__ = ["Course", "commands", "default_of", "is_serial"]
+__all__ = ["Course", "commands", "default_of", "is_serial", "sets_values"]
 
 EVERYTHING = "*"
 # After these a name may mean something that is not there now.
@@ -50,13 +51,15 @@ class Course:
 
     A name without schema and one with are taken for the same when their last parts are. `parts` are the columns
     and constraints that are dropped, as pg_get_object_address names them; `parts_made` says that something was made
-    or renamed whose name is not known here.
+    or renamed whose name is not known here, `sets_numbers` that the next number of a sequence was
+    set, `sets_path` that search_path was.
     """
 
     relations: set[str] = field(default_factory=set)
     columns: set[tuple[str, str]] = field(default_factory=set)
     constraints: dict[tuple[str, str], tuple[Tree, Tree]] = field(default_factory=dict)
     indexes: dict[str, Tree] = field(default_factory=dict)
+    sequences: dict[str, Tree] = field(default_factory=dict)
     unique: set[str] = field(default_factory=set)
     gone: set[str] = field(default_factory=set)
     gone_relations: set[str] = field(default_factory=set)
@@ -66,11 +69,17 @@ class Course:
     policies: set[str] = field(default_factory=set)
     empty: set[tuple[str, str]] = field(default_factory=set)
     names: bool = False
+    sets_numbers: bool = False
+    sets_path: bool = False
     parts_made: bool = False
 
     def copied(self) -> Course:
         """Return a copy that may go on by itself."""
         return copy.deepcopy(self)
+
+    def made_as(self, relation: str) -> list[tuple[str, ...]]:
+        """Return the names, in their parts, under which a relation may be made before."""
+        return [split_name(one) for one in self.relations if _among(relation, {one})]
 
     def makes(self, relation: str) -> bool:
         """Return whether a relation of this name is made before, by its first or its new name."""
@@ -100,6 +109,10 @@ class Course:
         """Return the statement that builds an index before."""
         return self.indexes.get(index)
 
+    def sequence(self, sequence: str) -> Tree | None:
+        """Return the statement that makes a sequence before."""
+        return next((tree for made, tree in self.sequences.items() if _among(sequence, {made})), None)
+
     def added(self, relation: str, constraint: str) -> tuple[Tree, Tree] | None:
         """Return a constraint that is added before, with the table that it is added to."""
         return self.constraints.get((_bare(relation), constraint))
@@ -115,6 +128,8 @@ class Course:
             "CreateTrigStmt",
             "RenameStmt",
         )
+        self.sets_path = self.sets_path or (kind == "VariableSetStmt" and tree.name.lower() == "search_path")
+        self.sets_numbers = self.sets_numbers or sets_values([tree])
         self.names = self.names or kind in _MAKES_NAMES or kind in ("DoStmt", "CallStmt")
         if kind in ("DoStmt", "CallStmt"):
             self.rows[EVERYTHING] = f"{'DO' if kind == 'DoStmt' else 'CALL'} of {where}"
@@ -132,6 +147,7 @@ class Course:
                     self.unique.add(_bare(name(tree.relation)))
             case "CreateSeqStmt":
                 self.relations.add(name(tree.sequence))
+                self.sequences[name(tree.sequence)] = tree
             case "CreatePolicyStmt":
                 self.policies.add(_bare(name(tree.table)))
             case "ViewStmt":
@@ -173,6 +189,19 @@ class Course:
                 self.constraints[bare, constraint.conname] = (constraint, relation)
                 if constraint.contype in (grammar.CONSTR_UNIQUE, grammar.CONSTR_PRIMARY):
                     self.unique.add(bare)
+
+
+def sets_values(trees: Iterable[Tree]) -> bool:
+    """Return whether one of the statements sets the next number of a sequence itself."""
+    for tree in trees:
+        if tree.DESCRIPTOR.name == "AlterSeqStmt" and any(
+            node.def_elem.defname == "restart" for node in tree.options
+        ):
+            return True
+        for node in walk(tree):
+            if node.DESCRIPTOR.name == "FuncCall" and node.funcname[-1].string.sval == "setval":
+                return True
+    return False
 
 
 def commands(tree: Tree) -> list[Tree]:

@@ -12,7 +12,7 @@ from pgrunbook import session
 from pgrunbook.derived.check import Check
 from pgrunbook.derived.course import Course
 from pgrunbook.derived.site import Site
-from pgrunbook.derived.tables import Table, quoted
+from pgrunbook.derived.tables import Table, constraints, quoted
 from pgrunbook.header import Header
 from pgrunbook.naming import Tree, name
 from pgrunbook.session import Connection
@@ -64,6 +64,15 @@ def of_relation(tree: Tree, course: Course, site: Site) -> Iterator[Check]:
                         "found": _KINDS.get(found[0]["kind"], "other"),
                     }
                 ]
+            if wanted != "S" and tree.HasField("partbound"):
+                # A temporary partition of it would be no copy: it is one, or it is not.
+                whole = name(tree.inh_relations[0].range_var)
+                inside = (
+                    "SELECT inhparent FROM pg_inherits WHERE inhrelid = %s AND inhparent = to_regclass(%s)"
+                )
+                if session.value(conn, inside, (found[0]["oid"], whole)) is not None:
+                    return []
+                return [{"of": written, "expected": f"a partition of {whole}", "found": "another table"}]
             copied = postgast.parse(postgast.deparse(_wrapped(tree)))
             copy = getattr(copied.stmts[0].stmt, "create_seq_stmt" if wanted == "S" else "create_stmt")
             _make_copy(conn, copied, copy, copy.sequence if wanted == "S" else copy.relation)
@@ -112,7 +121,7 @@ def of_constraint(table: Table, constraint: Tree, course: Course, site: Site) ->
         _TAKEN,
         look=lambda conn: [
             {"constraint": given, "of": table.written, "found": row["type"]}
-            for row in session.rows(conn, "derived_constraint", {"table": table.written, "name": given})
+            for row in constraints(conn, table.written, constraint=given)
         ],
         path=site.path,
     )

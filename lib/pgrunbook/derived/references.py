@@ -8,7 +8,7 @@ from pgrunbook import session
 from pgrunbook.derived.check import Check
 from pgrunbook.derived.course import Course
 from pgrunbook.derived.site import Site
-from pgrunbook.derived.tables import Table, labels, quoted
+from pgrunbook.derived.tables import Table, quoted, shown
 from pgrunbook.header import Header, Severity
 from pgrunbook.naming import Tree
 from pgrunbook.session import Connection
@@ -67,9 +67,21 @@ def of_constraint(
     )
 
 
-def orphans(conn: Connection, table: Table, constraint: Tree, course: Course, site: Site) -> Iterator[Check]:
-    """Yield the question for rows whose reference would find nothing."""
-    columns = [node.string.sval for node in constraint.fk_attrs]
+def orphans(
+    conn: Connection,
+    table: Table,
+    constraint: Tree,
+    course: Course,
+    site: Site,
+    *,
+    column: str = "",
+    rows: str = "",
+) -> Iterator[Check]:
+    """Yield the question for rows whose reference would find nothing.
+
+    `column` is the one that a constraint of a new column belongs to, `rows` are those of the table with it.
+    """
+    columns = [node.string.sval for node in constraint.fk_attrs] or [column]
     parent = site.table(conn, constraint.pktable, course)
     if parent is None or any(course.touches(table.written, column) for column in columns):
         return
@@ -80,7 +92,7 @@ def orphans(conn: Connection, table: Table, constraint: Tree, course: Course, si
         about = constraint.conname or f"({', '.join(columns)})"
         yield orphans_by(
             table, columns, parent.written, wanted, course, site,
-            full=constraint.fk_matchtype == "f", about=about, parent_only=parent.kind != "p",
+            full=constraint.fk_matchtype == "f", about=about, parent_only=parent.kind != "p", rows=rows,
         )  # fmt: skip
 
 
@@ -95,29 +107,30 @@ def orphans_by(
     full: bool,
     about: str,
     parent_only: bool = False,
+    rows: str = "",
+    parent_rows: str = "",
 ) -> Check:
     """Return the question for rows of a table whose columns are found in no row of another.
 
-    A row with a NULL refers to nothing; under MATCH FULL all of its columns have to be NULL for that.
+    A row with a NULL refers to nothing; under MATCH FULL all of its columns have to be NULL for that. `rows` and
+    `parent_rows` are those of the tables as a command will have made them, to read FROM.
     """
     given = [f"c.{quoted(column)}" for column in columns]
     pairs = [f"p.{quoted(one)} = {other}" for one, other in zip(wanted, given, strict=True)]
     # As the server's own check does: rows of tables that inherit do not count.
-    source = f"ONLY {parent}" if parent_only else parent
+    source = parent_rows or (f"ONLY {parent}" if parent_only else parent)
     all_given = " AND ".join(f"{one} IS NOT NULL" for one in given)
     missing = f"{all_given} AND NOT EXISTS (SELECT FROM {source} AS p WHERE {' AND '.join(pairs)})"
     if full and len(given) > 1:
         missing = f"({missing}) OR num_nulls({', '.join(given)}) BETWEEN 1 AND {len(given) - 1}"
-    shown = [c for c in dict.fromkeys([*table.key, *columns]) if c in table.columns]
-    listed = ", ".join(
-        f"c.{quoted(one)} AS {quoted(head)}" for one, head in zip(shown, labels(shown), strict=True)
-    )
+    known = [c for c in dict.fromkeys([*table.key, *columns]) if rows or c in table.columns]
     doubt = course.changes_rows(table.written) or course.changes_rows(parent)
     return Check(
         site.step,
         f"orphans of {about} in {table.written}",
         _ORPHANS,
-        text=f"SELECT {listed or 'c.ctid AS place'} FROM {table.alone} AS c WHERE {missing}",
+        text=f"SELECT {shown(known, 'c.')} FROM {rows or table.alone} AS c WHERE {missing}",
+        ordered=len(table.key),
         path=site.path,
         doubt=doubt,
         sure=not course.names,

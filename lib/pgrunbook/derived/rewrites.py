@@ -12,7 +12,7 @@ from pgrunbook import session
 from pgrunbook.derived.check import Check
 from pgrunbook.derived.course import Course
 from pgrunbook.derived.site import Site
-from pgrunbook.derived.tables import Table, expression, labels, literal, quoted, type_name
+from pgrunbook.derived.tables import Table, expression, literal, quoted, shown, type_name
 from pgrunbook.header import Header, Severity
 from pgrunbook.naming import Tree
 from pgrunbook.patience import split_name
@@ -74,7 +74,7 @@ def of_command(
     text = _values(conn, table, name, column)
     if text:
         yield Check(
-            site.step, f"values of {about}", _VALUES, text=text, path=site.path,
+            site.step, f"values of {about}", _VALUES, text=text, ordered=len(table.key), path=site.path,
             doubt=course.changes_rows(table.written), sure=not course.names,
         )  # fmt: skip
 
@@ -117,20 +117,23 @@ def _values(conn: Connection, table: Table, name: str, column: Tree) -> str:
     own = quoted(name)
     broken = ""
     whole = expression(using) if using is not None else own
+    array = bool(column.type_name.array_bounds)
     builtin = [part.string.sval for part in column.type_name.names[:-1]] in ([], ["pg_catalog"])
-    if builtin and target in _SIZED and sizes and not source.endswith("]"):
+    integer = builtin and not array and target in _INTEGERS
+    if builtin and target in _SIZED and sizes:
         # A cast would cut without a word what an assignment refuses; blanks at the end it cuts, too.
-        if column.type_name.array_bounds:
-            broken = ""
-        elif target in ("varchar", "bpchar"):
-            broken = f"char_length(rtrim({whole}::text, ' ')) > {sizes[0]}"
+        value = "e" if array else whole
+        if target in ("varchar", "bpchar"):
+            broken = f"char_length(rtrim({value}::text, ' ')) > {sizes[0]}"
         else:
-            broken = f"length({whole}) {'<>' if target == 'bit' else '>'} {sizes[0]}"
-    elif target in _INTEGERS and source in ("real", "double precision") and using is None:
+            broken = f"length({value}) {'<>' if target == 'bit' else '>'} {sizes[0]}"
+        if array:
+            broken = f"EXISTS (SELECT FROM unnest({whole}) AS e WHERE {broken})"
+    elif integer and source in ("real", "double precision") and using is None:
         last = 2 ** _INTEGERS[target]
         number = f"round({own}::double precision)"
         broken = f"NOT ({number} >= {-last} AND {number} < {last})"
-    elif target in _INTEGERS and source in _NUMBERS and using is None:
+    elif integer and source in _NUMBERS and using is None:
         last = 2 ** _INTEGERS[target]
         broken = f"round({own}::numeric) NOT BETWEEN {-last} AND {last - 1}"
     elif (
@@ -142,10 +145,9 @@ def _values(conn: Connection, table: Table, name: str, column: Tree) -> str:
     ):
         broken = f"NOT pg_input_is_valid({own}::text, {literal(type_)})"
     if broken:
-        shown = list(dict.fromkeys([*table.key, name]))
-        listed = ", ".join(f"{quoted(c)} AS {quoted(h)}" for c, h in zip(shown, labels(shown), strict=True))
-        return f"SELECT {listed} FROM {table.written} WHERE {broken}"
-    if target in ("text", "varchar") and not sizes and using is None:
+        keys = shown(list(dict.fromkeys([*table.key, name])))
+        return f"SELECT {keys} FROM {table.written} WHERE {broken}"
+    if builtin and target in ("text", "varchar") and not sizes and using is None:
         return ""
     value = f"({expression(using) if using is not None else own}::{type_})"
     return f"SELECT count({value}) AS values FROM {table.written} HAVING count({value}) < 0"

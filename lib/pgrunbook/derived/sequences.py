@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from postgast import pg_query_pb2 as grammar
 
@@ -13,10 +13,10 @@ from pgrunbook.derived.course import Course
 from pgrunbook.derived.site import Site
 from pgrunbook.derived.tables import Table, literal, quoted
 from pgrunbook.header import Header, Severity
-from pgrunbook.naming import Tree, name, quote_name, walk
+from pgrunbook.naming import Tree, name, quote_name
 from pgrunbook.session import Connection
 
-__all__ = ["of_command", "of_sequence", "sets_values"]
+__all__ = ["of_command", "of_sequence"]
 
 _BEHIND = Header(
     "A sequence that begins below what its column holds",
@@ -40,21 +40,25 @@ def of_sequence(conn: Connection, tree: Tree, course: Course, site: Site, *, lat
     `later` says that a statement of the change sets the number itself.
     """
     options = {node.def_elem.defname: node.def_elem.arg for node in tree.options}
-    if "owned_by" not in options:
-        return
-    parts = [item.string.sval for item in options["owned_by"].list.items]
-    if len(parts) < 2:
-        return
-    table = tables.find(conn, ".".join(map(quote_name, parts[:-1])))
-    if table is None or course.makes(table.written) or course.touches(table.written, parts[-1]):
-        return
-    if tree.DESCRIPTOR.name == "CreateSeqStmt" or course.makes(name(tree.sequence)):
+    sequence, fresh = name(tree.sequence), tree.DESCRIPTOR.name == "CreateSeqStmt"
+    if fresh or course.makes(sequence):
         begins = _begins(options)
     elif "restart" in options:
-        begins = str(_number(options["restart"], 1))
+        begins = str(_number(options["restart"], 0) or _start_of(sequence))
     else:
-        begins = _next_of(name(tree.sequence))
-    yield from _checks(table, parts[-1], begins, course, site, later=later)
+        begins = _next_of(sequence)
+    if "owned_by" in options:
+        parts = [item.string.sval for item in options["owned_by"].list.items]
+        users = [(".".join(map(quote_name, parts[:-1])), parts[-1])] if len(parts) > 1 else []
+    elif "restart" in options and not course.makes(sequence):
+        found = session.rows(conn, "derived_sequence_users", {"sequence": sequence})
+        users = [(row["table"], row["column"]) for row in found]
+    else:
+        users = []
+    for written, column in users:
+        table = tables.find(conn, written)
+        if table is not None and not course.makes(written) and not course.touches(written, column):
+            yield from _checks(table, column, begins, course, site, later=later)
 
 
 def of_command(
@@ -73,24 +77,14 @@ def of_command(
         argument = call.args[0]
         constant = argument.type_cast.arg if argument.HasField("type_cast") else argument
         sequence = constant.a_const.sval.sval
-        # One that the change makes is asked about where it is made, if it is owned by the column.
-        if sequence and not course.makes(sequence):
+        later = later or course.sets_numbers
+        if sequence and (made_before := course.sequence(sequence)) is not None:
+            options = {node.def_elem.defname: node.def_elem.arg for node in made_before.options}
+            yield from _checks(table, command.name, _begins(options), course, site, later=later)
+        elif sequence and not course.makes(sequence):
             found = session.value(conn, "SELECT to_regclass(%s)::text", (sequence,))
             if found is not None:
                 yield from _checks(table, command.name, _next_of(found), course, site, later=later)
-
-
-def sets_values(trees: Iterable[Tree]) -> bool:
-    """Return whether one of the statements sets the next number of a sequence itself."""
-    for tree in trees:
-        if tree.DESCRIPTOR.name == "AlterSeqStmt" and any(
-            node.def_elem.defname == "restart" for node in tree.options
-        ):
-            return True
-        for node in walk(tree):
-            if node.DESCRIPTOR.name == "FuncCall" and node.funcname[-1].string.sval == "setval":
-                return True
-    return False
 
 
 def _checks(
@@ -135,6 +129,10 @@ def _number(node: Tree | None, otherwise: int) -> int:
     if node.HasField("a_const"):
         return int(node.a_const.fval.fval or node.a_const.ival.ival)
     return int(node.integer.ival) if node.HasField("integer") else otherwise
+
+
+def _start_of(sequence: str) -> str:
+    return f"SELECT seqstart FROM pg_catalog.pg_sequence WHERE seqrelid = {literal(sequence)}::regclass"
 
 
 def _next_of(sequence: str) -> str:

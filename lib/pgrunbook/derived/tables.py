@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import postgast
 from psycopg import sql
 
 from pgrunbook import session
-from pgrunbook.naming import Tree, inner, name
+from pgrunbook.naming import Tree, inner, name, quote_name
+from pgrunbook.patience import split_name
 from pgrunbook.session import Connection
 
 __all__ = [
     "Column",
     "Table",
+    "constraints",
     "expression",
     "find",
     "labels",
     "literal",
     "quoted",
+    "shown",
     "statement_of",
     "type_name",
 ]
@@ -53,6 +57,11 @@ class Table:
         return self.written if self.kind == "p" else f"ONLY {self.written}"
 
     @property
+    def bare(self) -> str:
+        """Return its name without a schema, as SQL needs it."""
+        return quote_name(split_name(self.written)[-1])
+
+    @property
     def has_rows(self) -> bool:
         """Return whether it is of a kind that holds rows."""
         return self.kind in "rpm"
@@ -73,6 +82,24 @@ def find(conn: Connection, relation: Tree) -> Table | None:
     row = rows[0]
     columns = {column: Column(**facts) for column, facts in row.pop("columns").items()}
     return Table(written=written, columns=columns, **{**row, "key": tuple(row["key"])})
+
+
+def constraints(
+    conn: Connection, table: str, *, constraint: str | None = None, column: str | None = None
+) -> list[dict[str, Any]]:
+    """Return the constraints of a table: that of a name, or the valid ones, or those that a column takes part in."""
+    found = session.rows(conn, "derived_constraints", {"table": table, "name": constraint, "column": column})
+    return [row for row in found if constraint is not None or row["validated"]]
+
+
+def shown(columns: Sequence[str], alias: str = "") -> str:
+    """Return columns for a SELECT, their headings different from each other; without any, where the row is.
+
+    >>> shown(["a", "b b"], "c."), shown([])
+    ('c."a" AS "a", c."b b" AS "b b"', 'tableoid::regclass::text AS part, ctid::text AS place')
+    """
+    listed = [f"{alias}{quoted(c)} AS {quoted(h)}" for c, h in zip(columns, labels(columns), strict=True)]
+    return ", ".join(listed) or f"{alias}tableoid::regclass::text AS part, {alias}ctid::text AS place"
 
 
 def statement_of(text: str) -> Tree:

@@ -19,7 +19,7 @@ from pgrunbook.header import Header, Severity
 from pgrunbook.naming import Tree
 from pgrunbook.session import Connection
 
-__all__ = ["of_constraint", "of_index"]
+__all__ = ["Key", "duplicates", "of_constraint", "of_index", "of_kept"]
 
 _DUPLICATES = Header(
     "Rows that a unique index would refuse",
@@ -39,7 +39,7 @@ _OVERLAPS = Header(
 
 
 @dataclass(frozen=True, slots=True)
-class _Key:
+class Key:
     """One key of an index: its expression, the name of its plain column, and how it is headed."""
 
     text: str
@@ -59,7 +59,7 @@ def of_index(conn: Connection, tree: Tree, course: Course, site: Site) -> Iterat
         text = quoted(element.name) if element.name else expression(element.expr)
         if element.collation:
             text += " COLLATE " + quoted(*(part.string.sval for part in element.collation))
-        keys.append(_Key(text, element.name or None, element.name or text[1:-1]))
+        keys.append(Key(text, element.name or None, element.name or text[1:-1]))
         if element.opclass:
             opclass = element.opclass[-1].string.sval
             if session.rows(conn, "derived_operator_class", {"name": opclass}):
@@ -70,7 +70,7 @@ def of_index(conn: Connection, tree: Tree, course: Course, site: Site) -> Iterat
     kept = written.not_null_columns(tree.where_clause)
     given = bool(kept) and kept <= {key.column for key in keys}
     distinct = not tree.nulls_not_distinct
-    yield from _duplicates(table, keys, where, course, site, distinct=distinct, given=given)
+    yield from duplicates(table, keys, where, course, site, distinct=distinct, given=given)
 
 
 def of_constraint(
@@ -95,25 +95,56 @@ def of_constraint(
             ]
         )
     else:
-        keys = [_Key(quoted(column), column, column) for column in columns]
+        keys = [Key(quoted(column), column, column) for column in columns]
         distinct = not constraint.nulls_not_distinct
-        yield from _duplicates(table, keys, "", course, site, distinct=distinct)
+        yield from duplicates(table, keys, "", course, site, distinct=distinct)
     if constraint.contype == grammar.CONSTR_PRIMARY:
         for column in columns:
             yield from nulls(table, column, course, site)
 
 
-def _duplicates(
+def of_kept(
+    conn: Connection,
+    oid: int,
     table: Table,
-    keys: Sequence[_Key],
+    course: Course,
+    site: Site,
+    *,
+    by: str,
+    rows: str = "",
+    column: str = "",
+) -> Iterator[Check]:
+    """Yield the questions for the duplicates that unique indexes of a relation that are there would meet in a table.
+
+    `column` limits them to those that read it; `rows` and `by` are as for `duplicates`.
+    """
+    for index in session.rows(conn, "unique_keys", {"oid": oid}):
+        gone = course.drops(index["name"]) or course.drops(table.written, index["name"].rpartition(".")[2])
+        if gone or index["excludes"] or (column and column not in index["columns"]):
+            continue
+        keys = [Key(part, None, part.removesuffix(' COLLATE "default"')) for part in index["parts"]]
+        where = f"({index['predicate']})" if index["predicate"] else ""
+        distinct = not index["nulls_not_distinct"]
+        yield from duplicates(table, keys, where, course, site, distinct=distinct, rows=rows, by=f" {by}")
+
+
+def duplicates(
+    table: Table,
+    keys: Sequence[Key],
     where: str,
     course: Course,
     site: Site,
     *,
     distinct: bool,
     given: bool = False,
+    rows: str = "",
+    by: str = "",
 ) -> Iterator[Check]:
-    """Yield the question; `given` says that the predicate only leaves out rows that have NULL in a key."""
+    """Yield the question for the duplicates of a key.
+
+    `given` says that the predicate only leaves out rows that have NULL in a key. `rows` are those of the table as
+    a command will have made them, to read FROM; `by` says which command in words.
+    """
     if any(key.column and course.touches(table.written, key.column) for key in keys):
         return
     listed = ", ".join(key.label for key in keys)
@@ -130,19 +161,19 @@ def _duplicates(
         ]
     yield Check(
         site.step,
-        f"duplicates of {table.written} ({listed})" + (f" where {where[1:-1]}" if where else ""),
+        f"duplicates of {table.written} ({listed})" + (f" where {where[1:-1]}" if where else "") + by,
         _DUPLICATES,
-        text=_text(table, keys, conditions, by_index=False),
-        by_index=_text(table, keys, conditions, by_index=True),
+        text=_text(table, keys, conditions, rows=rows),
+        by_index="" if rows else _text(table, keys, conditions, by_index=True),
         counted=True,
         path=site.path,
         doubt=course.changes_rows(table.written),
         sure=not course.names,
-        covers=_covers(table, keys) if distinct and (given or not where) else (),
+        covers=_covers(table, keys) if distinct and not rows and (given or not where) else (),
     )
 
 
-def _covers(table: Table, keys: Sequence[_Key]) -> tuple[str, ...]:
+def _covers(table: Table, keys: Sequence[Key]) -> tuple[str, ...]:
     columns = sorted(key.column for key in keys if key.column and key.text == quoted(key.column))
     return ("duplicates", table.written, *columns) if len(columns) == len(keys) else ()
 
@@ -151,41 +182,44 @@ def _required(table: Table, column: str) -> bool:
     return column in table.columns and table.columns[column].required
 
 
-def _not_null(table: Table, key: _Key) -> str:
+def _not_null(table: Table, key: Key) -> str:
     known = table.columns.get(key.column or "")
     # An expression may give a row value, and a row of NULLs is not NULL to an index.
     return f"{key.text} IS NOT NULL" if known and not known.composite else f"{key.text} IS DISTINCT FROM NULL"
 
 
-def _text(table: Table, keys: Sequence[_Key], conditions: Sequence[str], *, by_index: bool) -> str:
-    """Return the query: every group once, then the first of them with the keys of their first and last row.
+def _text(
+    table: Table, keys: Sequence[Key], conditions: Sequence[str], *, by_index: bool = False, rows: str = ""
+) -> str:
+    """Return the query: every group once, the largest first, then by key, with the keys of their first and last row.
 
     The rows are found again by their place, which costs nothing, but is nowhere in an index: where an index
     answers alone, it also finds the rows again.
     """
     shown, count = [f"k{number}" for number in range(1, len(keys) + 1)], len(keys)
-    members = table.key if table.kind in "rm" and not by_index else ()
+    members = table.key if table.kind in "rm" and not by_index and not rows else ()
     headings = labels(
         [*(key.label for key in keys), "rows", *(f"{end} {c}" for c in members for end in ("first", "last"))]
     )
+    source = f"{rows} AS {table.bare}" if rows else table.alone
     places = ", min(ctid) AS first, max(ctid) AS last" if members else ""
     groups = (
         f"SELECT {', '.join(f'{key.text} AS {short}' for key, short in zip(keys, shown, strict=True))},"
-        f" count(*) AS n{places} FROM {table.alone}"
+        f" count(*) AS n{places} FROM {source}"
         + (f" WHERE {' AND '.join(conditions)}" if conditions else "")
         + f" GROUP BY {', '.join(str(number) for number in range(1, count + 1))} HAVING count(*) > 1"
     )
     order = f"n DESC, {', '.join(shown)}"
     columns = [f"s.{short} AS {quoted(head)}" for short, head in zip([*shown, "n"], headings, strict=False)]
-    rows = iter(headings[count + 1 :])
+    more = iter(headings[count + 1 :])
     columns += [
-        f"(SELECT m.{quoted(column)} FROM {table.alone} AS m WHERE m.ctid = s.{end}) AS {quoted(next(rows))}"
+        f"(SELECT m.{quoted(column)} FROM {table.alone} AS m WHERE m.ctid = s.{end}) AS {quoted(next(more))}"
         for column in members
         for end in ("first", "last")
     ]
     return (
-        f"WITH groups AS MATERIALIZED ({groups}),"
-        f" chosen AS (SELECT * FROM groups ORDER BY {order} LIMIT {SAMPLE})"
-        f" SELECT {', '.join(columns)}, (SELECT count(*) FROM groups) AS {TOTAL}"
-        f" FROM chosen AS s ORDER BY {order}"
+        f"WITH pgrunbook_groups AS MATERIALIZED ({groups}),"
+        f" pgrunbook_chosen AS (SELECT * FROM pgrunbook_groups ORDER BY {order} LIMIT {SAMPLE})"
+        f" SELECT {', '.join(columns)}, (SELECT count(*) FROM pgrunbook_groups) AS {TOTAL}"
+        f" FROM pgrunbook_chosen AS s ORDER BY {order}"
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 from pgrunbook import relation
 from pgrunbook.duplicates.extract import STAYS
-from pgrunbook.duplicates.grouping import asked, by, grouped, of_group, reading
+from pgrunbook.duplicates.grouping import asked, by, grouped, of, of_group, reading, require_order
 from pgrunbook.naming import quote_name
 from pgrunbook.quarantine import Repair
 from pgrunbook.relation import Column, Relation
@@ -78,15 +78,17 @@ def find(
     """Return the duplicates of a key: totals, and the largest groups with their first members.
 
     Of each member it tells the primary key and the columns that differ among the members shown, those of date and
-    time first; what is the same in all of them decides nothing and is left out. With a draft it tells what that
-    remedy would do to each. Reads in a transaction of its own, the table at most twice. Raises BadKey.
+    time first; what is the same in all of them decides nothing and is left out, and so is a generated column, which
+    only repeats others. With a draft it tells what that remedy would do to each. Reads in a transaction of its own,
+    the table at most twice. Raises BadKey.
     """
     with reading(conn):
         table = relation.find(conn, key.table)
-        columns = list(table.columns.values())
-        # No index spans the tables that inherit.
-        alone = dataclasses.replace(key, table=f"ONLY {key.table}") if table.has_heirs else key
-        rows = asked(conn, key, _largest(alone, table, columns, order, groups, members))
+        require_order(table, order)
+        columns = [
+            one for one in table.columns.values() if not one.generated or one.name in table.primary_key
+        ]
+        rows = asked(conn, key, _largest(of(key, table), table, columns, order, groups, members))
         if not rows:
             return Duplicates(key)
         fates = _fates(conn, draft, [row["key"] for row in rows])
@@ -191,7 +193,10 @@ def _fates(conn: Connection, draft: Draft | None, keys: Sequence[str]) -> dict[s
     if draft is None:
         return None
     query = "SELECT key::text AS key, fate FROM ({}) AS one WHERE key = ANY (%s::text[]::jsonb[])"
-    found = conn.execute(query.format(draft.outlook.replace("%", "%%")).encode(), (list(keys),)).fetchall()
+    with relation.refusing(draft.title):
+        found = conn.execute(
+            query.format(draft.outlook.replace("%", "%%")).encode(), (list(keys),)
+        ).fetchall()
     return {row["key"]: row["fate"] for row in found}
 
 

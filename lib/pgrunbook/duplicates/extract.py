@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pgrunbook import relation
-from pgrunbook.duplicates.grouping import asked, by, grouped, of_group, reading
+from pgrunbook.duplicates.grouping import asked, by, grouped, of, of_group, reading, require_order
 from pgrunbook.naming import quote_name
 from pgrunbook.relation import Column, Relation
 from pgrunbook.session import Connection
@@ -47,12 +46,12 @@ def write(
     fresh = file.with_name(f".{file.name}.part")
     with reading(conn):
         table = relation.find(conn, key.table)
-        alone = dataclasses.replace(key, table=f"ONLY {key.table}") if table.has_heirs else key
-        query = _every_row(alone, table, order, draft)
+        require_order(table, order)
+        query = _every_row(of(key, table), table, order, draft)
         asked(conn, key, f"EXPLAIN {query}")
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with conn.cursor() as cursor, fresh.open("wb") as out:
+            with relation.refusing(key), conn.cursor() as cursor, fresh.open("wb") as out:
                 with cursor.copy(f"COPY (\n{query}\n) TO STDOUT (FORMAT csv, HEADER)".encode()) as blocks:
                     for block in blocks:
                         out.write(block)
@@ -87,4 +86,5 @@ def _safe(column: Column) -> str:
 
 
 def _guarded(text: str) -> str:
-    return f"CASE WHEN {text} ~ '{_FORMULA}' THEN '''' || {text} ELSE {text} END"
+    # A collation that calls different texts equal takes no patterns.
+    return f"CASE WHEN {text} COLLATE \"C\" ~ '{_FORMULA}' THEN '''' || {text} ELSE {text} END"

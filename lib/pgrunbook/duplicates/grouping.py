@@ -2,44 +2,37 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+import dataclasses
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
-import psycopg
-
+from pgrunbook import relation, session
 from pgrunbook.errors import BadKey
 from pgrunbook.naming import quote_name
 from pgrunbook.relation import Relation
 from pgrunbook.session import Connection
 from pgrunbook.uniquekey import UniqueKey
 
-__all__ = ["asked", "by", "grouped", "of_group", "reading"]
+__all__ = ["asked", "by", "grouped", "of", "of_group", "reading", "require_order"]
 
 LOCK_TIMEOUT_MS = 200
 
 
-@contextlib.contextmanager
-def reading(conn: Connection) -> Iterator[None]:
+def reading(conn: Connection) -> AbstractContextManager[None]:
     """Read as of one moment, for as long as it takes; a lock on the table is not waited for."""
-    with conn.transaction(force_rollback=True):
-        conn.execute(
-            "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;"
-            f" SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}; SET LOCAL statement_timeout = 0;"
-            " SET LOCAL row_security = off"
-        )
-        yield
+    return session.reading(conn, timeout_ms=0, lock_timeout_ms=LOCK_TIMEOUT_MS, one_moment=True)
 
 
 def asked(conn: Connection, key: UniqueKey, query: str) -> list[dict[str, Any]]:
-    """Return the rows of a query about a key; raises BadKey where the server does not know what it names."""
-    try:
+    """Return the rows of a query about a key; raises BadKey for what the server refuses."""
+    with relation.refusing(key):
         return conn.execute(query.encode()).fetchall()
-    except (psycopg.ProgrammingError, psycopg.errors.LockNotAvailable) as error:
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise BadKey(
-            found=f"{key}: {reason}", next_step="write it as CREATE UNIQUE INDEX would have it"
-        ) from None
+
+
+def of(key: UniqueKey, table: Relation) -> UniqueKey:
+    """Return the key with its table as our queries have to spell it; no index spans the tables that inherit."""
+    return dataclasses.replace(key, table=f"ONLY {table.name}" if table.has_heirs else table.name)
 
 
 def grouped(key: UniqueKey, more: str = "") -> str:
@@ -63,6 +56,15 @@ def of_group(key: UniqueKey, group: str) -> str:
     else:
         equal = [f"{part} = {group}.part_{place}" for place, part in enumerate(parts, 1)]
     return " AND ".join([*equal, *key.counts("t")])
+
+
+def require_order(table: Relation, order: Sequence[str]) -> None:
+    """Raise BadKey where the table has not the columns to order by."""
+    if missing := [name for name in order if name not in table.columns]:
+        raise BadKey(
+            found=f"{table.name} has no column {missing[0]} to order by",
+            next_step=f"choose of {', '.join(table.columns)}",
+        )
 
 
 def by(table: Relation, order: Sequence[str]) -> str:

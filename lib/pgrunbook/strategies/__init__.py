@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from enum import Enum
 
-import psycopg
-
-from pgrunbook import relation
-from pgrunbook.errors import BadKey
+from pgrunbook import relation, session
 from pgrunbook.relation import Relation
 from pgrunbook.session import Connection
 from pgrunbook.strategies import merging, moving, resequence
@@ -20,6 +17,7 @@ __all__ = ["Draft", "Strategy", "propose"]
 
 NUMBERS, TEXTS = ("int2", "int4", "int8"), ("text", "varchar", "bpchar", "citext")
 LOCK_TIMEOUT_MS, TIMEOUT_MS = 200, 300_000
+FIRST_OWN_OID = 16_384
 
 
 class Strategy(Enum):
@@ -53,11 +51,7 @@ def propose(
     statement before it is returned. The connection must be outside a transaction. Raises BadKey where the key
     is not the table's, BadStrategy where the strategy cannot be used, with the reason and the way out.
     """
-    with conn.transaction(force_rollback=True):
-        conn.execute(
-            f"SET TRANSACTION READ ONLY; SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS};"
-            f" SET LOCAL statement_timeout = {TIMEOUT_MS}; SET LOCAL row_security = off"
-        )
+    with session.reading(conn, timeout_ms=TIMEOUT_MS, lock_timeout_ms=LOCK_TIMEOUT_MS):
         table = relation.find(conn, key.table)
         _require_key(conn, key)
         chosen = "" if strategy is Strategy.MERGE else column or (key.columns[-1] or "")
@@ -66,9 +60,10 @@ def propose(
         written = _written(conn, case, strategy)
         try:
             conn.execute(b"EXPLAIN " + written.statement.encode())
-        except psycopg.Error as error:
+        except relation.REFUSED as error:
             case.refuse(
-                f"the server refuses the remedy: {_first(error)}", "repair these rows by a remedy of your own"
+                f"the server refuses the remedy: {relation.reason(error)}",
+                relation.way_out(error, "repair these rows by a remedy of your own"),
             )
         return written
 
@@ -77,20 +72,14 @@ def _require_key(conn: Connection, key: UniqueKey) -> None:
     where = " AND ".join(key.counts("t"))
     chosen = f"WHERE {where} " if where else ""
     query = f"EXPLAIN SELECT FROM {key.table} AS t {chosen}GROUP BY {', '.join(key.of('t'))}"
-    try:
+    with relation.refusing(key):
         conn.execute(query.encode())
-    except psycopg.Error as error:
-        raise BadKey(
-            found=f"{key}: {_first(error)}", next_step="write it as CREATE UNIQUE INDEX would have it"
-        ) from None
-
-
-def _first(error: psycopg.Error) -> str:
-    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def _refuse_unusable(case: Case, strategy: Strategy) -> None:
     table = case.table
+    if table.oid < FIRST_OWN_OID:
+        case.refuse(f"{table.name} is PostgreSQL's own", "name a table of yours")
     if not table.primary_key:
         case.refuse(
             f"{table.name} has no primary key, so nothing could say which row an old value goes back to",

@@ -11,7 +11,7 @@ from pgrunbook.naming import quote_name
 from pgrunbook.relation import Column, Relation
 from pgrunbook.uniquekey import UniqueKey, qualified
 
-__all__ = ["BATCH", "Case", "json_of", "listed", "literal", "same"]
+__all__ = ["BATCH", "Case", "exact", "json_of", "listed", "literal", "same", "whole"]
 
 # A setting that was set for one transaction stays behind as an empty text.
 BATCH = "coalesce(nullif(current_setting('pgrunbook.batch', true), '')::int, 1000)"
@@ -103,7 +103,7 @@ class Case:
         name, key = quote_name(self.column), json_of(self.table.primary_key, self.keys)
         return (
             f"RETURNING\n    {key} AS key,\n"
-            f"    {json_of([self.column], [f'{batch}.old'])} AS before,\n"
+            f"    {json_of([self.column], [exact(self.target, f'{batch}.old')])} AS before,\n"
             f"    {json_of([self.column], [f't.{name}'])} AS after"
         )
 
@@ -126,6 +126,24 @@ def json_of(names: Iterable[str], values: Iterable[str]) -> str:
     """
     pairs = (f"{literal(name)}, {value}" for name, value in zip(names, values, strict=True))
     return f"jsonb_build_object({', '.join(pairs)})"
+
+
+def exact(column: Column, value: str) -> str:
+    """Return the expression of a value that a jsonb gives back to the byte.
+
+    A number of it knows no -0 and its arrays all begin at 1: such values go as texts, as the type's own input reads.
+    """
+    by_text = column.category in ("A", "C") or column.type in ("float4", "float8")
+    return f"{value}::text" if by_text else value
+
+
+def whole(table: Relation) -> str:
+    """Return the expression of a whole row of `t` that a jsonb gives back to the byte."""
+    values = {name: f"t.{quote_name(name)}" for name in table.columns}
+    texts = {name: exact(column, values[name]) for name, column in table.columns.items()}
+    # One by one, because a function has no more than a hundred arguments.
+    others = [f" || {json_of([name], [text])}" for name, text in texts.items() if text != values[name]]
+    return f"to_jsonb(t.*){''.join(others)}"
 
 
 def literal(text: str) -> str:

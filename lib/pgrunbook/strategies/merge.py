@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pgrunbook.naming import quote_name
 from pgrunbook.relation import Reference, Relation
-from pgrunbook.strategies.case import BATCH, Case, json_of, listed, literal, same
+from pgrunbook.strategies.case import BATCH, Case, exact, json_of, listed, literal, same, whole
 from pgrunbook.strategies.draft import Draft
 
 __all__ = ["Child", "draft", "groups", "meets", "own_and_kept"]
@@ -55,7 +55,7 @@ def draft(case: Case, children: Sequence[Child], *, warnings: tuple[str, ...]) -
     USING held
     WHERE {case.unchanged("held", indent="      ")}
     RETURNING
-        to_jsonb(t.*) AS before,
+        {whole(case.table)} AS before,
 {listed(returned)}
 )"""
     queries += "".join(_moved(case, child, place) for place, child in enumerate(children, 1))
@@ -203,6 +203,7 @@ def _moved(case: Case, child: Child, place: int) -> str:
         [f"m.old_{n}" for n, _ in enumerate(child.columns, 1)],
         [f"c.{quote_name(n)}" for n in child.columns],
     )
+    changed = [child.table.columns[name] for name in child.columns]
     sets = ", ".join(f"{quote_name(name)} = m.new_{number}" for number, name in enumerate(child.columns, 1))
     is_it = [f"c.{quote_name(key)} = m.{name}" for key, name in zip(keys, names, strict=True)]
     is_it += [same(new, old, surely=False) for new, old in zip(news, olds, strict=True)]
@@ -222,6 +223,6 @@ def _moved(case: Case, child: Child, place: int) -> str:
     WHERE {f"{chr(10)}      AND ".join(is_it)}
     RETURNING
         {json_of(keys, [f"c.{quote_name(key)}" for key in keys])} AS key,
-        {json_of(child.columns, olds)} AS before,
-        {json_of(child.columns, news)} AS after
+        {json_of(child.columns, [exact(*one) for one in zip(changed, olds, strict=True)])} AS before,
+        {json_of(child.columns, [exact(*one) for one in zip(changed, news, strict=True)])} AS after
 )"""

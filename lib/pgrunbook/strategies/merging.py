@@ -22,8 +22,15 @@ def draft(conn: Connection, case: Case) -> Draft:
     found = children(conn, case)
     for child in found:
         _refuse_unusable(case, child)
-    would = [line for child in found for line in collisions.find(conn, case, child)]
-    would += [line for child in found for line in collisions.self_references(conn, case, child)]
+    try:
+        would = [line for child in found for line in collisions.find(conn, case, child)]
+        would += [line for child in found for line in collisions.self_references(conn, case, child)]
+    except relation.REFUSED as error:
+        case.refuse(
+            f"nobody can tell whether rows that refer to the duplicates would be in each other's way:"
+            f" {relation.reason(error)}",
+            relation.way_out(error, "repair these rows by a remedy of your own"),
+        )
     if would:
         case.refuse(
             "rows that refer to the duplicates would be in each other's way",
@@ -47,6 +54,16 @@ def children(conn: Connection, case: Case) -> list[Child]:
 
 def _refuse_unusable(case: Case, child: Child) -> None:
     table = child.table
+    if table.has_heirs:
+        case.refuse(
+            f"other tables inherit from {table.name}, and its foreign key does not hold for their rows",
+            "repair these rows by a remedy of your own",
+        )
+    if period := [one.name for one in child.references if one.period]:
+        case.refuse(
+            f"{period[0]} of {table.name} refers to it by PERIOD, which no other row can take over",
+            "repair these rows by a remedy of your own",
+        )
     if not table.primary_key:
         case.refuse(
             f"{table.name} refers to it and has no primary key, so nothing could say which row to give back",
