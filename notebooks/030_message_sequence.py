@@ -57,15 +57,12 @@ runbook
 # *Corrected:* the specification asked for duplicates in channels only; its second index then failed.
 
 # %%
-# NBVAL_IGNORE_OUTPUT
-# Each major meets the messages without a home in another order.
 runbook.preflight()
 
 # %% [markdown]
 # Which messages have one number? The largest groups, the columns that tell their messages apart, and the number that each would get. You should see the totals first. `pgrunbook duplicates 030_message_sequence --export` writes all of them to a file.
 
 # %%
-# NBVAL_IGNORE_OUTPUT
 runbook.duplicates(
     "messages", "channel_id, sequence", where="channel_id IS NOT NULL", strategy="resequence-gaps"
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,9 +13,11 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 import throwaway
+from faults.proxy import Door, Point
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import TransactionStatus
 
-from pgrunbook import batch, session
+from pgrunbook import batch, session, target
 from pgrunbook.batch import Batches, Rules, begin, is_sized
 from pgrunbook.change import Script
 from pgrunbook.errors import RemedyFailed
@@ -223,3 +227,50 @@ def test_a_refusal_names_the_rule_and_the_rows(work: Connection, tmp_path: Path)
         "  constraint or index only_once of public.things\n"
         "  next: nothing of this batch was changed; mend the cause and call it again"
     )
+
+
+def test_no_batch_merges_full_text_while_it_holds_rows(
+    work: Connection, look: Connection, tmp_path: Path
+) -> None:
+    work.execute(
+        "ALTER TABLE things ADD words tsvector; CREATE INDEX words ON things USING gin (words);"
+        "UPDATE things SET words = to_tsvector('simple', code)"
+    )
+    left = "SELECT gin_clean_pending_list('words')"
+
+    def attempt(size: int, hold: RowHold) -> object:
+        return session.value(look, left)
+
+    assert Batches(work, look, script(tmp_path), Rules()).one(attempt) == 0
+    work.execute("UPDATE things SET words = to_tsvector('simple', code || 'x')")
+    assert session.value(look, left), "an update leaves something to be merged"
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_a_commit_whose_answer_is_lost_is_called_unknown(
+    committed: bool, database: str, work: Connection, look: Connection, tmp_path: Path
+) -> None:
+    def attempt(size: int, hold: RowHold) -> int:
+        with behind.transaction():
+            return behind.execute("UPDATE things SET code = 'new' WHERE code = 'c1'").rowcount
+
+    named = conninfo_to_dict(database)
+    with tempfile.TemporaryDirectory() as folder:
+        door = Door(Path(folder), Path(str(named["host"])) / f".s.PGSQL.{named.get('port', 5432)}")
+        door.fire = lambda _wire: False
+        bound = target.rehearsal(make_conninfo(database, host=folder))
+        with contextlib.closing(door), session.connect(bound, purpose="work") as behind:
+            batches = Batches(behind, look, script(tmp_path), Rules(share=1.0))
+            batches.one(lambda _size, _hold: 0)
+            asked = len(door.seen)
+            # As many messages as before, then BEGIN, UPDATE and COMMIT.
+            before = asked - next(n for n, unit in enumerate(door.seen) if unit.text == "BEGIN")
+            door.point = Point("work", asked + before + 3, after=committed)
+            with pytest.raises(RemedyFailed) as caught:
+                batches.one(attempt)
+    assert door.seen[asked + before + 2].text == "COMMIT"
+    assert str(caught.value).splitlines()[0] == (
+        "remedy 10_doubled_codes: the connection was lost, and whether its last batch was committed is not known"
+    )
+    assert "nothing" not in str(caught.value)
+    assert session.value(look, "SELECT code FROM things WHERE id = 1") == ("new" if committed else "c1")

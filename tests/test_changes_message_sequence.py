@@ -18,6 +18,7 @@ from psycopg.rows import dict_row
 
 from pgrunbook import preflight
 from pgrunbook import server as embedded
+from pgrunbook.errors import RemedyFailed
 from pgrunbook.workloads.messages import Draft, Home, HomeKind, Sent, send
 
 Conn = psycopg.Connection[Any]
@@ -87,6 +88,16 @@ def test_before_the_starts_are_known_a_sender_keeps_his_number_and_is_counted(co
     ground.apply(conn, "003")
     # Repaired, the two will have last + 1 and last + 2.
     assert old_kind(conn, home, 1) == last + 3
+
+
+def test_a_home_whose_id_is_zeros_is_numbered_like_any_other(conn: Conn) -> None:
+    zeros, new = Home(HomeKind.CHANNEL, UUID(int=0)), Home(HomeKind.CHANNEL, UUID(int=1))
+    conn.execute("INSERT INTO channels VALUES (%s, 'zeros', now()), (%s, 'new', now())", (zeros.id, new.id))
+    assert [old_kind(conn, zeros, number) for number in (1, 1, 7)] == [1, 1, 7]
+    ground.apply(conn, "001", "002", "003")
+    assert conn.execute(ground.loaded().step("003").verify.text.encode()).fetchall() == []
+    # Repaired, the three will have 1, 2 and 7.
+    assert [old_kind(conn, zeros, 1), old_kind(conn, new, 1), old_kind(conn, zeros, 1)] == [8, 1, 9]
 
 
 def test_who_counts_while_the_starts_are_found_is_followed(conn: Conn, sessions: Callable[[], Conn]) -> None:
@@ -309,6 +320,28 @@ def test_a_cursor_that_moved_meanwhile_is_taken_from_where_it_is(
         " WHERE c.user_id = %s AND m.sequence > c.last_read_sequence"
     )
     assert one(watcher, unread, user) == left
+
+
+def test_cursors_of_one_user_in_one_home_are_foreseen_and_never_mixed_up(
+    conn: Conn, messages: str, tmp_path: Path
+) -> None:
+    chosen = ground.loaded()
+    for sample in (CHANNELS, "55_read_cursors"):
+        conn.execute(chosen.no_go_samples[sample].read_bytes())
+    conn.execute(
+        "INSERT INTO read_cursors (user_id, channel_id, last_read_sequence)"
+        " SELECT user_id, channel_id, last_read_sequence - 1 FROM read_cursors WHERE channel_id IS NOT NULL"
+    )
+    ground.apply(conn, "001", "002", "003")
+    facts = "SELECT md5(string_agg(c::text, '' ORDER BY c::text)) FROM read_cursors AS c"
+    before = one(conn, facts)
+    assert preflight.run_check(conn, chosen.check("55_read_cursors")).total > 2
+    with throwaway.running(chosen, messages, tmp_path) as run:
+        run.decide_by_policy(CHANNELS)
+        with pytest.raises(RemedyFailed, match="it changes several rows that have one key"):
+            run.apply_remedy(CHANNELS)
+        assert run.undo_remedy(CHANNELS).left_alone == 0
+    assert one(conn, facts) == before
 
 
 def test_repaired_and_undone_while_senders_send_nothing_is_lost_or_reordered(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pgrunbook.pace import LARGEST, LAST_TRIES, START, Pace, Progress
+from pgrunbook.pace import LARGEST, LAST_TRIES, SMALL, START, WHOLE_AIM, Pace, Progress
 
 pytestmark = pytest.mark.static
 
@@ -23,6 +23,23 @@ def test_batches_settle_well_below_the_budget() -> None:
         # One row takes a tenth of a millisecond.
         pace.took(pace.size / 10)
     assert 25 <= pace.size / 10 <= 50
+
+
+def test_batches_that_go_back_whole_leave_room_for_a_busier_machine() -> None:
+    pace = Pace(100, aim=WHOLE_AIM)
+    for _ in range(50):
+        pace.took(pace.size / 10)
+    assert 15 <= pace.size / 10 <= 30
+
+
+def test_a_slow_machine_does_not_make_batches_of_single_rows() -> None:
+    pace = Pace(100)
+    for _ in range(50):
+        pace.took(79)
+    assert pace.size == SMALL
+    assert pace.smaller()
+    pace.took(79)
+    assert pace.size == SMALL // 4, "what did not fit is not tried again as long as it takes so long"
 
 
 def test_a_batch_that_was_stopped_is_followed_by_a_much_smaller_one() -> None:

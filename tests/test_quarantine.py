@@ -24,6 +24,7 @@ def look(database: str) -> Iterator[Connection]:
         ledger.install()
         facts = session.bind(conn, bound)
         ledger.open_run(run_id="r", change=throwaway.NAME, operator="tester", version="0", facts=facts)
+        conn.execute("CREATE TABLE things (id int); CREATE SCHEMA app; CREATE TABLE app.others (id int)")
         yield conn
 
 

@@ -176,8 +176,8 @@ def has_xml(conn: Connection) -> bool:
 
 def test_deleted_rows_come_back_to_the_byte_with_identity_and_generated_columns(hands: Hands) -> None:
     text = VALUES if has_xml(hands.look) else VALUES.replace("x xml", "x text")
-    # A json text is kept without its blanks, and its null as NULL: jsonb is what a remedy returns.
-    hands.look.execute(text + "UPDATE values SET plain = NULL")
+    # A json text is kept without its blanks: jsonb is what a remedy returns.
+    hands.look.execute(text + "UPDATE values SET plain = NULL WHERE plain::text <> 'null'")
     before = hands.hash("values")
     delete = DELETE.format("values")
     assert hands.preview(delete).undo_proved
@@ -188,7 +188,7 @@ def test_deleted_rows_come_back_to_the_byte_with_identity_and_generated_columns(
 
 
 @pytest.mark.parametrize(
-    ("kind", "value"), [("json", '{"b": 1,   "a": 2, "a": 3}'), ("jsonb", "null"), ("float8", "-0")]
+    ("kind", "value"), [("json", '{"b": 1,   "a": 2, "a": 3}'), ("float4", "-0"), ("float8", "-0")]
 )
 def test_a_value_that_jsonb_cannot_keep_is_not_proved(kind: str, value: str, hands: Hands) -> None:
     hands.look.execute(

@@ -332,3 +332,53 @@ def test_whole_batches_are_given_back_one_by_one_however_small(hands: Hands) -> 
     )
     assert done.restored == total == sum(sizes)
     assert sizes[0] < total, "a small size gives back one batch of the remedy, not a thousand rows"
+
+
+# --- the table that was repaired ---------------------------------------------------------------------------
+
+
+def test_undo_gives_back_into_the_repaired_table_whatever_the_search_path_says(hands: Hands) -> None:
+    before = hands.hash
+    hands.look.execute(
+        "CREATE SCHEMA b; CREATE TABLE b.things (id int, code text); INSERT INTO b.things VALUES (1)"
+    )
+    hands.apply()
+    hands.work.execute("SET search_path = b")
+    assert hands.preview() == Undone(NAME, 10)
+    assert hands.undo() == Undone(NAME, 10)
+    assert hands.hash == before
+    assert session.value(hands.look, "SELECT code FROM b.things") is None
+
+
+def test_a_table_that_was_made_anew_gets_nothing_back(hands: Hands) -> None:
+    hands.apply()
+    hands.look.execute(
+        "ALTER TABLE things RENAME TO old; CREATE TABLE things AS SELECT * FROM old; DROP TABLE old"
+    )
+    with pytest.raises(RemedyFailed) as caught:
+        hands.undo()
+    assert str(caught.value) == (
+        "remedy 10_doubled_codes: public.things was dropped since it was repaired, and made anew\n"
+        "  next: nothing was changed; where the new one holds the same rows, as after a restore of a dump,"
+        " set table_oid of these rows of pgrunbook.quarantine to NULL, then undo it"
+    )
+    assert hands.codes() == [None] * 10
+    hands.look.execute("UPDATE pgrunbook.quarantine SET table_oid = NULL")
+    assert hands.undo() == Undone(NAME, 10)
+
+
+def test_rows_that_an_earlier_version_kept_go_back_where_one_table_has_the_name(hands: Hands) -> None:
+    hands.apply()
+    hands.look.execute("UPDATE pgrunbook.quarantine SET table_oid = NULL, table_schema = NULL")
+    hands.look.execute("CREATE SCHEMA b; CREATE TABLE b.things (id int, code text)")
+    with pytest.raises(RemedyFailed, match=r"without their schema, and there are b\.things, public\.things"):
+        hands.undo()
+    hands.look.execute("DROP TABLE b.things")
+    assert hands.undo() == Undone(NAME, 10)
+
+
+def test_a_quarantine_of_an_earlier_version_is_not_called_empty(hands: Hands) -> None:
+    hands.apply()
+    hands.look.execute("ALTER TABLE pgrunbook.quarantine DROP table_oid")
+    with pytest.raises(RemedyFailed, match="an earlier version of the library made the quarantine here"):
+        hands.preview()

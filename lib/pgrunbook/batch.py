@@ -11,14 +11,15 @@ from typing import TypeVar
 import psycopg
 from psycopg.pq import TransactionStatus
 
+from pgrunbook import pending
 from pgrunbook.change import Script
 from pgrunbook.errors import RemedyFailed
 from pgrunbook.looking import pause
-from pgrunbook.pace import START, Pace
+from pgrunbook.pace import AIM, START, Pace
 from pgrunbook.rowhold import Overheld, RowHold
 from pgrunbook.session import Connection
 
-__all__ = ["Batches", "Rules", "begin", "is_sized", "refused"]
+__all__ = ["Batches", "Rules", "begin", "goes_back_whole", "is_sized", "refused"]
 
 T = TypeVar("T")
 
@@ -51,12 +52,13 @@ class Batches:
     rules: Rules
     fixed: bool = False
     patient: bool = False
+    aim: float = AIM
     pace: Pace = field(init=False)
     _rest_s: float = 0.0
 
     def __post_init__(self) -> None:
         """Begin with a small batch."""
-        self.pace = Pace(self.rules.stall_ms, self.rules.start, self.fixed, self.patient)
+        self.pace = Pace(self.rules.stall_ms, self.rules.start, self.fixed, self.patient, self.aim)
 
     def one(self, attempt: Callable[[int, RowHold], T]) -> T:
         """Return what an attempt with so many rows gives, after the pause that the last batch has earned.
@@ -72,6 +74,7 @@ class Batches:
             began = time.perf_counter()
             hold = RowHold(self.work, self.look, self.pace.limit_ms)
             try:
+                pending.merge(self.work, self.script.repairs, lock_ms=_lock_ms(self.rules))
                 try:
                     with _left_idle(self.work), hold:
                         done = attempt(self.pace.size, hold)
@@ -90,7 +93,7 @@ class Batches:
                 if isinstance(error, psycopg.Error) and not (
                     hold.over and isinstance(error, psycopg.errors.QueryCanceled)
                 ):
-                    raise refused(self.script, error) from error
+                    raise refused(self.script, error, lost=self.work.closed) from error
                 if not self.pace.smaller():
                     raise self._too_long() from error
                 pause(self._pause_after(began), checkpoint)
@@ -128,11 +131,12 @@ def _left_idle(conn: Connection) -> Iterator[None]:
 
 def begin(conn: Connection, rules: Rules, size: int) -> None:
     """Set the limits of a batch, and its size, in the transaction that is open."""
-    lock_ms = max(1, min(LOCK_TIMEOUT_MS, rules.stall_ms // 2))
     conn.execute(
-        f"SET LOCAL statement_timeout = {TIMEOUT_MS}; SET LOCAL lock_timeout = {lock_ms};"
+        f"SET LOCAL statement_timeout = {TIMEOUT_MS}; SET LOCAL lock_timeout = {_lock_ms(rules)};"
         f" SET LOCAL idle_in_transaction_session_timeout = {max(FROZEN_MS, 2 * rules.stall_ms)};"
         f" SET LOCAL {SETTING} = {size};"
+        # A policy that hid rows would make the repair a part of one: what cannot be seen is an error.
+        " SET LOCAL row_security = off;"
         # Compiling a batch takes longer than the batch, and its rows are locked meanwhile.
         " SET LOCAL jit = off;"
         # Nobody waits for our disk or our standbys: after a crash repair and quarantine are both there or both not,
@@ -141,14 +145,34 @@ def begin(conn: Connection, rules: Rules, size: int) -> None:
     )
 
 
+def _lock_ms(rules: Rules) -> int:
+    return max(1, min(LOCK_TIMEOUT_MS, rules.stall_ms // 2))
+
+
 def is_sized(script: Script) -> bool:
     """Return whether a remedy lets its batches be sized."""
     return SETTING in script.statements[0].text
 
 
-def refused(script: Script, error: psycopg.Error) -> RemedyFailed:
-    """Return what the server refused, with the constraint and the rows where it names them."""
+def goes_back_whole(script: Script) -> bool:
+    """Return whether rows of a batch may lean on others of it, so that undo gives all of them back at once."""
+    return len(script.repairs) > 1 or "DELETE" in script.repairs.values()
+
+
+def refused(script: Script, error: psycopg.Error, *, lost: bool = False) -> RemedyFailed:
+    """Return what the server refused, with the constraint and the rows where it names them.
+
+    Where the connection is gone, it may have been committing.
+    """
     lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    if lost:
+        return RemedyFailed(
+            remedy=script.name,
+            reason="the connection was lost, and whether its last batch was committed is not known",
+            details=lines[:1],
+            next_step="call it again: it finds out from the rows and their quarantine, which were committed together"
+            " or not at all, and goes on from there",
+        )
     named = error.diag.constraint_name
     table = ".".join(part for part in (error.diag.schema_name, error.diag.table_name) if part)
     return RemedyFailed(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,13 +13,14 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
-from pgrunbook import session
+from pgrunbook import chain, session
+from pgrunbook.chain import Chain
 from pgrunbook.detail import storable, text
-from pgrunbook.errors import ChainBroken, LedgerRefused, RunnerBusy
+from pgrunbook.errors import LedgerRefused, RunnerBusy
 from pgrunbook.session import Connection, ServerFacts
 from pgrunbook.target import Target
 
-__all__ = ["Chain", "Ledger", "Status", "StepRow", "hold_work_lock"]
+__all__ = ["Ledger", "Status", "StepRow", "hold_work_lock"]
 
 # Our advisory locks: (7239847, 1) one runner a database, (7239847, 2) one writer of events, (7239847, 3)
 # shared, on the session that runs a runner's scripts.
@@ -54,18 +54,6 @@ class StepRow:
     seconds: float | None
     detail: Mapping[str, Any]
     cluster: str
-
-
-@dataclass(frozen=True, slots=True)
-class Chain:
-    """The state of the event chain after every hash was computed again."""
-
-    events: int
-    head: str
-
-    def __str__(self) -> str:
-        """Return the one sentence for boards and records."""
-        return f"unbroken, {self.events:,} event{'' if self.events == 1 else 's'}, head {self.head[:12]}"
 
 
 class Ledger:
@@ -256,24 +244,9 @@ class Ledger:
             return session.rows(self.conn, "ledger_events", {"run_id": run_id, "change": change})
 
     def check_chain(self) -> Chain:
-        """Return the chain's state after computing every hash again.
-
-        Events cut off at the end leave a chain that is whole: compare its head with the one in an earlier
-        record. Raises ChainBroken naming the first event that does not fit.
-        """
-        previous, count = "0" * 64, 0
+        """Return the chain's state after computing every hash again; raises ChainBroken."""
         with self._may():
-            found = session.rows(self.conn, "event_chain")
-        for row in found:
-            count += 1
-            if row["id"] != count:
-                raise ChainBroken(event=count, found=f"the next event in the table is number {row['id']}")
-            if row["previous_hash"] != previous:
-                raise ChainBroken(event=count, found="it does not hold the hash of the one before")
-            if hashlib.sha256(row["text"].encode()).hexdigest() != row["hash"]:
-                raise ChainBroken(event=count, found="its contents do not give its hash")
-            previous = row["hash"]
-        return Chain(events=count, head=previous)
+            return chain.check(self.conn)
 
     @contextlib.contextmanager
     def _may(self) -> Iterator[None]:

@@ -7,8 +7,12 @@ from dataclasses import dataclass
 __all__ = ["Pace", "Progress"]
 
 START, LARGEST = 200, 5_000
+# A smaller one that fits into the budget is slow because the machine is: still smaller ones would take for ever.
+SMALL = 50
 # A batch is stopped when it has held rows for LIMIT of the stall budget: the rest is for taking it back.
-LIMIT, AIM, SHORT = 0.8, 0.5, 0.25
+LIMIT, AIM = 0.8, 0.5
+# What can only be given back as a whole has to fit into the budget then, too, when the machine may be busier.
+WHOLE_AIM = 0.3
 # What cannot be made smaller meets a busy moment now and then: each try keeps the budget, so there may be many.
 LAST_TRIES = 20
 
@@ -28,6 +32,7 @@ class Pace:
     size: int = START
     fixed: bool = False
     patient: bool = False
+    aim: float = AIM
     worst_ms: float = 0.0
     _tries: int = 0
 
@@ -40,9 +45,9 @@ class Pace:
         """Take for how long a batch held its rows: the next one is larger or smaller for it."""
         self._tries = 0
         self.worst_ms = max(self.worst_ms, held_ms)
-        if held_ms > self.budget_ms * AIM:
-            self.size = max(1, self.size * 3 // 4)
-        elif held_ms < self.budget_ms * SHORT:
+        if held_ms > self.budget_ms * self.aim:
+            self.size = max(min(self.size, SMALL), self.size * 3 // 4)
+        elif held_ms < self.budget_ms * self.aim / 2:
             self.size = min(LARGEST, self.size * 2)
 
     def smaller(self) -> bool:

@@ -5,20 +5,22 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, LiteralString
 
+from psycopg import sql
 from psycopg.types.string import TextLoader
 
+from pgrunbook import whereabouts
 from pgrunbook.session import Connection
 
 __all__ = [
-    "Repair", "Table", "again", "count", "exists", "keep", "kept", "last", "mark_undone", "parse", "read",
-    "repaired_since", "rounds",
+    "Repair", "Table", "again", "count", "exists", "is_current", "keep", "kept", "last", "mark_undone", "parse",
+    "read", "repaired_since", "rounds",
 ]  # fmt: skip
 
-PAGE = 1_000
-"""Rows read at a time where batches of a remedy are given back whole: each read costs a round trip."""
+BEYOND = 300
+"""Rows read beyond the limit where batches of a remedy are given back whole: the end of one has to be seen."""
 Table = tuple[str, ...]
 """The parts of a table's name."""
 
@@ -28,7 +30,8 @@ class Repair:
     """One row that a remedy changed: which, what it held, what it holds (None where it was deleted).
 
     Numbers that a Python float would round are shown as texts. `texts` are key, before and after as the
-    server wrote them; what is kept and given back is made of these.
+    server wrote them; what is kept and given back is made of these. `json_nulls` is a jsonb's text, too: the columns
+    of before and of after that hold the null of JSON, which these three do not tell from NULL.
     """
 
     key: Mapping[str, Any]
@@ -36,6 +39,7 @@ class Repair:
     after: Mapping[str, Any] | None
     texts: tuple[str, str, str | None] = field(default=("", "", None), repr=False, compare=False)
     table: Table = ()
+    json_nulls: str | None = None
 
 
 def read(conn: Connection, remedy: str, tables: Mapping[str, Table]) -> list[Repair]:
@@ -48,7 +52,7 @@ def read(conn: Connection, remedy: str, tables: Mapping[str, Table]) -> list[Rep
         found = cursor.execute(remedy.encode()).fetchall()
     only = next(iter(tables.values()), ())
     returns = "it returns {} as table_name, and changes {}"
-    return [_repair(row, _table(row, tables, returns) if "table_name" in row else only) for row in found]
+    return _repairs(found, [_table(row, tables, returns) if "table_name" in row else only for row in found])
 
 
 def _table(row: Mapping[str, Any], tables: Mapping[str, Table], words: str) -> Table:
@@ -58,21 +62,29 @@ def _table(row: Mapping[str, Any], tables: Mapping[str, Table], words: str) -> T
     return tables[name]
 
 
-def _repair(row: Mapping[str, Any], table: Table) -> Repair:
-    key, before, after = row["key"], row["before"], row["after"]
-    values: dict[str, Any] = {}
-    for name, text in (("key", key), ("before", before), ("after", after)):
-        if text is not None and not isinstance(text, str):
-            raise ValueError(f"it returns {name} as {type(text).__name__}, which is no jsonb")
-        values[name] = value = parse(text)
-        missing = value is None and name != "after"
-        if missing or (value is not None and (not isinstance(value, dict) or not value)):
+def _repairs(rows: Sequence[Mapping[str, Any]], tables: Sequence[Table]) -> list[Repair]:
+    for row in rows:
+        for name in ("key", "before", "after"):
+            if row[name] is not None and not isinstance(row[name], str):
+                raise ValueError(f"it returns {name} as {type(row[name]).__name__}, which is no jsonb")
+    # All of them at once, because rows are held meanwhile.
+    texts = [(row["key"], row["before"], row["after"]) for row in rows]
+    values = iter(parse(f"[{','.join(text or 'null' for three in texts for text in three)}]"))
+    return [
+        _repair(three, table, *held)
+        for three, table, held in zip(texts, tables, zip(values, values, values, strict=True), strict=True)
+    ]
+
+
+def _repair(texts: tuple[str, str, str | None], table: Table, key: Any, before: Any, after: Any) -> Repair:
+    for name, text, value in zip(("key", "before", "after"), texts, (key, before, after), strict=True):
+        if not (value and isinstance(value, dict)) and (text is not None or name != "after"):
             raise ValueError(f"it returns {text or 'NULL'} as {name}, which names no column")
-    if any(value is None for value in values["key"].values()):
-        raise ValueError(f"it returns the key {key}, and NULL finds no row")
-    if after is not None and values["after"].keys() != values["before"].keys():
-        raise ValueError(f"it returns {before} as before and {after} as after: different columns")
-    return Repair(values["key"], values["before"], values["after"], (key, before, after), table)
+    if None in key.values():
+        raise ValueError(f"it returns the key {texts[0]}, and NULL finds no row")
+    if after is not None and after.keys() != before.keys():
+        raise ValueError(f"it returns {texts[1]} as before and {texts[2]} as after: different columns")
+    return Repair(key, before, after, texts, table)
 
 
 def parse(text: str | None) -> Any:
@@ -83,7 +95,7 @@ def parse(text: str | None) -> Any:
     """
     if text is None:
         return None
-    # Rows are held meanwhile, and most have no such number.
+    # Most texts have no such number.
     if not _ROUNDED.search(text):
         return json.loads(text)
     return json.loads(text, parse_float=str, parse_int=_integer)
@@ -99,20 +111,36 @@ def _integer(text: str) -> int | str:
 def keep(conn: Connection, repairs: Sequence[Repair], *, run_id: str, change: str, remedy: str) -> None:
     """Write repairs to quarantine, in the transaction that is open."""
     if repairs:
+        tables = {".".join(one): sql.Identifier(*one).as_string(conn) for one in {r.table for r in repairs}}
         conn.execute(
-            "INSERT INTO pgrunbook.quarantine (run_id, change, remedy, table_name, key, before, after)"
-            " SELECT %s, %s, %s, kept.* FROM unnest(%s::text[], %s::text[]::jsonb[], %s::text[]::jsonb[],"
-            " %s::text[]::jsonb[]) AS kept",
-            (run_id, change, remedy, *_columns(repairs)),
+            "INSERT INTO pgrunbook.quarantine"
+            " (run_id, change, remedy, table_name, key, before, after, json_nulls, table_schema, table_oid)"
+            " SELECT %s, %s, %s, kept.*, n.nspname, c.oid"
+            " FROM unnest(%s::text[], %s::text[]::jsonb[], %s::text[]::jsonb[], %s::text[]::jsonb[],"
+            " %s::text[]::jsonb[]) AS kept (table_name)"
+            " JOIN unnest(%s::text[], %s::text[]) AS one (name, spelt) ON one.name = kept.table_name"
+            " LEFT JOIN pg_class AS c ON c.oid = to_regclass(one.spelt)"
+            " LEFT JOIN pg_namespace AS n ON n.oid = c.relnamespace",
+            (run_id, change, remedy, *_columns(repairs), list(tables), list(tables.values())),
         )
 
 
 def exists(conn: Connection) -> bool:
-    """Return whether there is a quarantine here, of a ledger that this version of the library has made."""
+    """Return whether there is a quarantine here, whatever version of the library made it."""
+    return _has(conn, "table_name")
+
+
+def is_current(conn: Connection) -> bool:
+    """Return whether the quarantine here has all that this version of the library asks of it."""
+    return _has(conn, "table_oid")
+
+
+def _has(conn: Connection, column: str) -> bool:
     row = conn.execute(
         "SELECT EXISTS (SELECT FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid JOIN pg_namespace AS n"
         " ON n.oid = c.relnamespace WHERE n.nspname = 'pgrunbook' AND c.relname = 'quarantine'"
-        " AND a.attname = 'batch') AS there"
+        " AND a.attname = %s) AS there",
+        (column,),
     ).fetchone()
     return bool(row and row["there"])
 
@@ -125,7 +153,7 @@ def last(conn: Connection) -> int:
 
 def again(conn: Connection, repairs: Sequence[Repair], *, change: str, remedy: str, since: int) -> bool:
     """Return whether one of these rows is in quarantine already with a number above `since`."""
-    names, keys, _befores, _afters = _columns(repairs)
+    names, keys, *_ = _columns(repairs)
     found = conn.execute(
         f"SELECT 1 AS found FROM unnest(%s::text[], %s::text[]::jsonb[]) AS one (table_name, key)"
         f" CROSS JOIN LATERAL ({_SAME_KEY}) AS q"
@@ -155,14 +183,15 @@ def kept(
 
     Not locked, so that reading is no time for which rows are held: one runner at a time undoes anything.
     With `whole_batches` it ends where the batch of the remedy ends that reaches the limit. Raises ValueError for
-    rows of another table.
+    rows of another table, and Astray for those of one that is not where it was.
     """
     found: list[dict[str, Any]] = []
-    page_size = max(limit, PAGE) if whole_batches else limit
+    page_size = limit + BEYOND if whole_batches else limit
     while True:
         page = conn.execute(
-            "SELECT id, batch::text AS batch, table_name, key::text, before::text, after::text"
-            " FROM pgrunbook.quarantine WHERE change = %s AND remedy = %s AND undone_at IS NULL"
+            "SELECT id, batch::text AS batch, table_name, key::text, before::text, after::text,"
+            " json_nulls::text, table_schema, table_oid FROM pgrunbook.quarantine"
+            " WHERE change = %s AND remedy = %s AND undone_at IS NULL"
             " AND (%s::bigint IS NULL OR id < %s) ORDER BY id DESC LIMIT %s",
             (change, remedy, below, below, page_size),
         ).fetchall()
@@ -174,7 +203,21 @@ def kept(
             break
         below = page[-1]["id"]
     holds = "quarantine holds rows of {}, and it changes {}"
-    return {row["id"]: _repair(row, _table(row, tables, holds)) for row in found}
+    places: dict[tuple[Any, ...], Table] = {}
+    for row in found:
+        place = _place(row)
+        if place not in places:
+            table = _table(row, tables, holds)
+            places[place] = whereabouts.find(conn, table, schema=place[1], oid=place[2])
+    repairs = _repairs(found, [places[_place(row)] for row in found])
+    return {
+        row["id"]: replace(one, json_nulls=row["json_nulls"]) if row["json_nulls"] else one
+        for row, one in zip(found, repairs, strict=True)
+    }
+
+
+def _place(row: Mapping[str, Any]) -> tuple[str, str | None, int | None]:
+    return row["table_name"], row["table_schema"], row["table_oid"]
 
 
 def _ends(newer: Mapping[str, Any], older: Mapping[str, Any]) -> bool:
@@ -195,7 +238,8 @@ def repaired_since(conn: Connection, numbers: Sequence[int], *, change: str, rem
     """Return those of these numbers whose row was repaired once more since, and that not given back."""
     found = conn.execute(
         f"SELECT DISTINCT one.id FROM pgrunbook.quarantine AS one CROSS JOIN LATERAL ({_SAME_KEY}) AS q"
-        " WHERE q.table_name = one.table_name AND q.change = %s AND q.remedy = %s AND q.id > one.id"
+        " WHERE q.table_name = one.table_name AND (q.table_oid = one.table_oid) IS NOT FALSE"
+        " AND q.change = %s AND q.remedy = %s AND q.id > one.id"
         " AND one.id = ANY(%s)",
         (change, remedy, list(numbers)),
     ).fetchall()
@@ -227,6 +271,7 @@ def mark_undone(conn: Connection, numbers: Iterable[int]) -> None:
     assert written.rowcount == len(given_back), "somebody else undid the same rows"
 
 
-def _columns(repairs: Sequence[Repair]) -> tuple[list[str], list[str], list[str], list[str | None]]:
-    keys, befores, afters = zip(*(repair.texts for repair in repairs), strict=True)
-    return [".".join(repair.table) for repair in repairs], list(keys), list(befores), list(afters)
+def _columns(repairs: Sequence[Repair]) -> tuple[list[str | None], ...]:
+    names = (".".join(repair.table) for repair in repairs)
+    texts = zip(*(repair.texts for repair in repairs), strict=True)
+    return (list(names), *map(list, texts), [repair.json_nulls for repair in repairs])

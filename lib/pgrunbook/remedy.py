@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pgrunbook import quarantine, restoring
-from pgrunbook.batch import Batches, Rules, begin, is_sized
+from pgrunbook import jsonnull, quarantine, restoring
+from pgrunbook.batch import Batches, Rules, begin, goes_back_whole, is_sized
 from pgrunbook.change import Script
 from pgrunbook.errors import RemedyFailed
-from pgrunbook.pace import Progress
+from pgrunbook.footprint import Footprint, footprints
+from pgrunbook.pace import AIM, WHOLE_AIM, Progress
 from pgrunbook.patience import split_name
 from pgrunbook.quarantine import Repair, Table
 from pgrunbook.rowhold import RowHold
@@ -20,7 +21,8 @@ from pgrunbook.session import Connection
 __all__ = ["Applied", "Preview", "Repair", "apply", "names", "preview", "tables"]
 
 
-ASKED = 50
+# A remedy that never ends comes to batches of nothing but rows that it repaired already.
+ASKED = 10
 SHOWN = 50
 """How many rows a preview tries: the same on every machine, however busy."""
 
@@ -59,7 +61,7 @@ def preview(conn: Connection, look: Connection, script: Script, *, rules: Rules 
     def attempt(size: int, hold: RowHold) -> tuple[list[Repair], bool]:
         with conn.transaction(force_rollback=True):
             begin(conn, rules, size)
-            repairs = _repair(conn, script)
+            repairs = _repair(conn, look, script)
             conn.execute("SET CONSTRAINTS ALL IMMEDIATE")
             restored = restoring.restore(conn, repairs)
             proved = len(restored) == len(repairs)
@@ -90,14 +92,15 @@ def apply(
     """
     rules = rules or Rules()
     began = time.perf_counter()
-    batches = Batches(conn, look, script, rules, fixed=not is_sized(script))
+    aim = WHOLE_AIM if goes_back_whole(script) else AIM
+    batches = Batches(conn, look, script, rules, fixed=not is_sized(script), aim=aim)
     rows = number = 0
     since = quarantine.last(conn)
 
     def attempt(size: int, hold: RowHold) -> list[Repair]:
         with conn.transaction():
             begin(conn, rules, size)
-            repairs = _repair(conn, script)
+            repairs = _repair(conn, look, script)
             if repairs:
                 _require_new(conn, script, repairs, change=change, since=since if number else None)
                 quarantine.keep(conn, repairs, run_id=run_id, change=change, remedy=script.name)
@@ -125,13 +128,16 @@ def names(script: Script) -> str:
 def _require_new(
     conn: Connection, script: Script, repairs: list[Repair], *, change: str, since: int | None
 ) -> None:
-    # A remedy that never ends comes to batches of nothing but such rows: a few of each are enough.
     once = {(repair.table, repair.texts[0]) for repair in repairs}
-    again = len(once) < len(repairs) or (
-        since is not None
-        and quarantine.again(conn, repairs[:ASKED], change=change, remedy=script.name, since=since)
-    )
-    if again:
+    if len(once) < len(repairs):
+        raise RemedyFailed(
+            remedy=script.name,
+            reason="it changes several rows that have one key, and undo could not tell them apart",
+            next_step="return a key that finds one row, or take the others away first; the batch was rolled back",
+        )
+    if since is not None and quarantine.again(
+        conn, repairs[:ASKED], change=change, remedy=script.name, since=since
+    ):
         raise RemedyFailed(
             remedy=script.name,
             reason="it repairs the same row twice and would never end",
@@ -139,7 +145,7 @@ def _require_new(
         )
 
 
-def _repair(conn: Connection, script: Script) -> list[Repair]:
+def _repair(conn: Connection, look: Connection | None, script: Script) -> list[Repair]:
     """Run the statement and return what it repaired; refuse what quarantine would not know of."""
     by_name = tables(script)
     changed = list(dict.fromkeys(by_name.values()))
@@ -147,8 +153,7 @@ def _repair(conn: Connection, script: Script) -> list[Repair]:
     # Where nobody counts, nobody would see what a foreign key changes in them.
     counted = changed if before is not None else []
     # Asked before any row is locked.
-    followed = {table: restoring.followed(conn, table) for table in changed}
-    columns = {table: restoring.columns(conn, table) for table in changed}
+    known = footprints(conn, changed)
     for name, verb in script.repairs.items():
         others = restoring.touched_by_delete(conn, by_name[name], besides=counted) if verb == "DELETE" else []
         if others:
@@ -165,7 +170,7 @@ def _repair(conn: Connection, script: Script) -> list[Repair]:
             reason=str(error),
             next_step="return objects such as jsonb_build_object('id', t.id) AS key; nothing was changed",
         ) from None
-    _require_undoable(script, repairs, followed, columns)
+    _require_undoable(script, repairs, known)
     after = restoring.changed(conn, changed)
     if before is not None and after is not None and after - before != len(repairs):
         raise RemedyFailed(
@@ -174,21 +179,22 @@ def _repair(conn: Connection, script: Script) -> list[Repair]:
             next_step="return every row that it changes, and mind triggers and foreign keys that change others;"
             " the batch was rolled back",
         )
-    return repairs
+    try:
+        return jsonnull.noted(conn, look, repairs, known)
+    except ValueError as error:
+        raise RemedyFailed(
+            remedy=script.name,
+            reason=str(error),
+            next_step="let its key find the row before and after; the batch was rolled back",
+        ) from None
 
 
-def _require_undoable(
-    script: Script,
-    repairs: Sequence[Repair],
-    followed: Mapping[Table, Sequence[tuple[str, str]]],
-    columns: Mapping[Table, Sequence[str]],
-) -> None:
+def _require_undoable(script: Script, repairs: Sequence[Repair], known: Mapping[Table, Footprint]) -> None:
     """Refuse what undo would give back in part only."""
-    for one in repairs:
-        others = [
-            other for name, other in followed[one.table] if one.after is not None and name in one.before
-        ]
-        lost = [name for name in columns[one.table] if one.after is None and name not in one.before]
+    for one in {(one.table, one.after is None, *one.before): one for one in repairs}.values():
+        shape, deleted = known[one.table], one.after is None
+        others = [other for name in one.before for other in shape.followers.get(name, ()) if not deleted]
+        lost = [name for name in shape.columns if deleted and name not in one.before]
         if others:
             raise RemedyFailed(
                 remedy=script.name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from pgrunbook import preflight, remedy, undoing
+from pgrunbook import preflight, quarantine, remedy, undoing
 from pgrunbook.batch import Rules
 from pgrunbook.binding import Binding
 from pgrunbook.change import Change, Script
@@ -36,9 +36,17 @@ def apply(binding: Binding, change: Change, script: Script) -> remedy.Applied:
     if expected == 0:
         binding.note("remedy not needed", {"remedy": script.name, "rows": 0, "found": 0})
         return remedy.Applied(script.name, remedy.names(script), 0, 0)
+    # What an earlier call committed, also where nobody was told that it did.
+    kept = quarantine.count(binding.work, change=binding.change, remedy=script.name)
     binding.note(
         "remedy started",
-        {"remedy": script.name, "file": script.label, "sha256": script.sha256, "found": expected},
+        {
+            "remedy": script.name,
+            "file": script.label,
+            "sha256": script.sha256,
+            "found": expected,
+            "in_quarantine": kept,
+        },
     )
     repaired = 0
 
@@ -58,7 +66,7 @@ def apply(binding: Binding, change: Change, script: Script) -> remedy.Applied:
             expected=expected or 0,
             on_batch=count,
         )
-    except WindowEnded as ended:
+    except (RemedyFailed, WindowEnded) as ended:
         binding.note("remedy stopped", {"remedy": script.name, "rows": repaired, "reason": str(ended)})
         raise
     binding.note(

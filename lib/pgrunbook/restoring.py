@@ -11,7 +11,16 @@ from psycopg import sql
 from pgrunbook.quarantine import Repair, Table, parse
 from pgrunbook.session import Connection
 
-__all__ = ["changed", "columns", "followed", "now", "restore", "touched_by_delete", "whole"]
+__all__ = [
+    "changed",
+    "found",
+    "now",
+    "quoted",
+    "quoted_text",
+    "restore",
+    "touched_by_delete",
+    "whole",
+]
 
 
 def restore(conn: Connection, repairs: Sequence[Repair]) -> set[int]:
@@ -33,29 +42,28 @@ def restore(conn: Connection, repairs: Sequence[Repair]) -> set[int]:
 
 def whole(conn: Connection, repairs: Sequence[Repair]) -> set[tuple[int, str]]:
     """Return the text of every row that a repair's key finds, with the repair's position."""
-    return {(position, row) for position, row in _found(conn, repairs, "(t.*)::text")}
+    return set(found(conn, repairs, sql.SQL("(t.*)::text")))
 
 
 def now(conn: Connection, repairs: Sequence[Repair]) -> dict[int, Any]:
     """Return what the rows hold now in the columns of the repair, by position; a row that is gone is left out."""
-    found: dict[int, Any] = {}
-    for position, row in _found(conn, repairs, "to_jsonb(t.*)::text"):
-        # Where a key finds several rows, one of them is shown.
-        found[position] = {
-            name: value for name, value in parse(row).items() if name in repairs[position].before
-        }
-    return found
+    # Where a key finds several rows, one of them is shown.
+    return {
+        position: {name: value for name, value in parse(row).items() if name in repairs[position].before}
+        for position, row in found(conn, repairs, sql.SQL("to_jsonb(t.*)::text"))
+    }
 
 
-def _found(conn: Connection, repairs: Sequence[Repair], row: LiteralString) -> list[tuple[int, str]]:
-    found: list[tuple[int, str]] = []
+def found(conn: Connection, repairs: Sequence[Repair], row: sql.Composable) -> list[tuple[int, str]]:
+    """Return an expression over each row `t` that a repair's key finds, with the repair's position."""
+    rows_found: list[tuple[int, str]] = []
     for positions in _alike(repairs):
         part = [repairs[position] for position in positions]
         statement = sql.SQL("SELECT kept.number, {row} AS row FROM {kept} JOIN {table} AS t ON {is_key}")
-        filled = _filled(conn, statement, part[0].table, part, row=sql.SQL(row))
+        filled = _filled(conn, statement, part[0].table, part, row=row)
         rows = conn.execute(filled, _values(part)).fetchall()
-        found += [(positions[one["number"] - 1], one["row"]) for one in rows]
-    return found
+        rows_found += [(positions[one["number"] - 1], one["row"]) for one in rows]
+    return rows_found
 
 
 def touched_by_delete(
@@ -63,28 +71,15 @@ def touched_by_delete(
 ) -> list[str]:
     """Return the tables, but for some, whose rows a foreign key would delete or change with rows of this table."""
     found = conn.execute(
-        "SELECT DISTINCT conrelid::regclass::text AS other FROM pg_constraint"
+        "SELECT DISTINCT conrelid::regclass::text AS other FROM pg_constraint AS r"
         " WHERE contype = 'f' AND confrelid = to_regclass(%s) AND confdeltype IN ('c', 'n', 'd')"
+        # What a partition inherits is its table's.
+        " AND NOT EXISTS (SELECT FROM pg_constraint AS above"
+        " WHERE above.oid = r.conparentid AND above.confrelid = r.confrelid)"
         " AND conrelid <> ALL (SELECT coalesce(to_regclass(name), 0) FROM unnest(%s::text[]) AS name) ORDER BY 1",
         (sql.Identifier(*table).as_string(conn), [sql.Identifier(*one).as_string(conn) for one in besides]),
     ).fetchall()
     return [row["other"] for row in found]
-
-
-def followed(conn: Connection, table: Sequence[str]) -> list[tuple[str, str]]:
-    """Return the columns that rows of other tables, or of this one, follow when they change, with that table."""
-    found = conn.execute(
-        "SELECT DISTINCT attname::text AS name, conrelid::regclass::text AS other FROM pg_constraint"
-        " JOIN pg_attribute ON attrelid = confrelid AND attnum = ANY (confkey)"
-        " WHERE contype = 'f' AND confrelid = to_regclass(%s) AND confupdtype IN ('c', 'n', 'd') ORDER BY 1, 2",
-        (sql.Identifier(*table).as_string(conn),),
-    ).fetchall()
-    return [(row["name"], row["other"]) for row in found]
-
-
-def columns(conn: Connection, table: Sequence[str]) -> list[str]:
-    """Return the columns without which a row cannot be given back whole."""
-    return _writable(conn, table, identity=True)
 
 
 def changed(conn: Connection, tables: Sequence[Sequence[str]]) -> int | None:
@@ -132,7 +127,9 @@ def _update(conn: Connection, table: Sequence[str], repairs: Sequence[Repair]) -
         return []
     # As jsonb, because json, xml and point have no equality of their own.
     as_left = [
-        sql.SQL("to_jsonb(t.{0}) IS NOT DISTINCT FROM to_jsonb(a.{0})").format(_name(name))
+        sql.SQL("to_jsonb(t.{}) IS NOT DISTINCT FROM to_jsonb({})").format(
+            quoted(name), _value(name, repairs, after=True)
+        )
         for name in repairs[0].before
     ]
     statement = sql.SQL(
@@ -145,12 +142,14 @@ def _update(conn: Connection, table: Sequence[str], repairs: Sequence[Repair]) -
         statement,
         table,
         repairs,
-        assignments=sql.SQL(", ").join(sql.SQL("{0} = b.{0}").format(_name(name)) for name in columns),
+        assignments=sql.SQL(", ").join(
+            sql.SQL("{} = {}").format(quoted(name), _value(name, repairs)) for name in columns
+        ),
         as_left=sql.SQL(" AND ").join(as_left),
         alone=sql.SQL(
             "NOT EXISTS (SELECT FROM {table} AS o"
             " WHERE {is_key} AND (o.tableoid, o.ctid) <> (t.tableoid, t.ctid))"
-        ).format(table=_name(*table), is_key=_is_key(repairs, "o")),
+        ).format(table=quoted(*table), is_key=_is_key(repairs, "o")),
     )
     return [row["number"] - 1 for row in conn.execute(filled, _values(repairs)).fetchall()]
 
@@ -161,12 +160,13 @@ def _insert(conn: Connection, table: Sequence[str], repairs: Sequence[Repair]) -
     taken = {row["number"] - 1 for row in found}
     gone = [number for number in range(len(repairs)) if number not in taken]
     # A column that is newer than the repair gets its default.
-    columns = [_name(name) for name in _writable(conn, table, identity=True) if name in repairs[0].before]
+    names = [name for name in _writable(conn, table, identity=True) if name in repairs[0].before]
     statement = sql.SQL("INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE SELECT {values} FROM {kept}")
     if gone:
         part = [repairs[number] for number in gone]
-        values = sql.SQL(", ").join(sql.SQL("b.{}").format(column) for column in columns)
-        filled = _filled(conn, statement, table, part, columns=sql.SQL(", ").join(columns), values=values)
+        columns = sql.SQL(", ").join(map(quoted, names))
+        values = sql.SQL(", ").join(_value(name, part) for name in names)
+        filled = _filled(conn, statement, table, part, columns=columns, values=values)
         conn.execute(filled, _values(part))
         # A trigger may have kept a row out.
         found = conn.execute(_filled(conn, there, table, part), _values(part)).fetchall()
@@ -177,8 +177,8 @@ def _insert(conn: Connection, table: Sequence[str], repairs: Sequence[Repair]) -
 # Rows of the quarantine, and for each what its key and its old values are in the table's own types. No whole row of
 # the table: a column that is left out may have a domain that takes no NULL.
 _KEPT = sql.SQL(
-    "unnest(%(keys)s::text[]::jsonb[], %(befores)s::text[]::jsonb[], %(afters)s::text[]::jsonb[])"
-    " WITH ORDINALITY AS kept (key, before, after, number)"
+    "unnest(%(keys)s::text[]::jsonb[], %(befores)s::text[]::jsonb[], %(afters)s::text[]::jsonb[],"
+    " %(nulls)s::text[]::jsonb[]) WITH ORDINALITY AS kept (key, before, after, nulls, number)"
     " CROSS JOIN LATERAL jsonb_to_record(kept.key) AS k ({key})"
     " CROSS JOIN LATERAL jsonb_to_record(kept.before) AS b ({before})"
 )
@@ -186,7 +186,19 @@ _KEPT = sql.SQL(
 
 def _values(repairs: Sequence[Repair]) -> dict[str, list[str | None]]:
     keys, befores, afters = zip(*(repair.texts for repair in repairs), strict=True)
-    return {"keys": list(keys), "befores": list(befores), "afters": list(afters)}
+    nulls = [repair.json_nulls for repair in repairs]
+    return {"keys": list(keys), "befores": list(befores), "afters": list(afters), "nulls": nulls}
+
+
+def _value(name: str, repairs: Sequence[Repair], *, after: bool = False) -> sql.Composed:
+    """Return the expression of what a column held before or after, in its own type."""
+    row, which = ("a", "after") if after else ("b", "before")
+    plain = sql.SQL("{}.{}").format(sql.SQL(row), quoted(name))
+    if not any(repair.json_nulls and name in parse(repair.json_nulls).get(which, ()) for repair in repairs):
+        return plain
+    return sql.SQL("CASE WHEN kept.nulls -> {} ? {} THEN 'null' ELSE {} END").format(
+        sql.Literal(which), quoted_text(name), plain
+    )
 
 
 def _filled(
@@ -200,13 +212,13 @@ def _filled(
     key, before = (_typed(types, names) for names in (repairs[0].key, repairs[0].before))
     kept = _KEPT.format(key=key, before=before)
     return statement.format(
-        table=_name(*table), kept=kept, before=before, is_key=_is_key(repairs, "t"), **parts
+        table=quoted(*table), kept=kept, before=before, is_key=_is_key(repairs, "t"), **parts
     )
 
 
 def _typed(types: Mapping[str, str], names: Iterable[str]) -> sql.Composed:
     return sql.SQL(", ").join(
-        sql.SQL("{} {}").format(_name(name), sql.SQL(types[name].replace("%", "%%")))
+        sql.SQL("{} {}").format(quoted(name), sql.SQL(types[name].replace("%", "%%")))
         for name in names
         if name in types
     )
@@ -224,7 +236,7 @@ def _types(conn: Connection, table: Sequence[str]) -> dict[str, str]:
 def _is_key(repairs: Sequence[Repair], row: LiteralString) -> sql.Composed:
     """Return the condition that a row is a key's, in the columns' own types, so that an index serves it."""
     equal = sql.SQL("{row}.{column} = k.{column}")
-    return sql.SQL(" AND ").join(equal.format(row=sql.SQL(row), column=_name(key)) for key in repairs[0].key)
+    return sql.SQL(" AND ").join(equal.format(row=sql.SQL(row), column=quoted(key)) for key in repairs[0].key)
 
 
 def _alike(repairs: Sequence[Repair]) -> list[list[int]]:
@@ -236,9 +248,14 @@ def _alike(repairs: Sequence[Repair]) -> list[list[int]]:
     return list(alike.values())
 
 
-def _name(*parts: str) -> sql.SQL:
+def quoted(*parts: str) -> sql.SQL:
     """Return a quoted name for a statement with parameters, where a percent sign has to be doubled."""
     return sql.SQL(sql.Identifier(*parts).as_string().replace("%", "%%"))
+
+
+def quoted_text(text: str) -> sql.SQL:
+    """Return a quoted text for a statement with parameters."""
+    return sql.SQL(sql.Literal(text).as_string().replace("%", "%%"))
 
 
 def _writable(conn: Connection, table: Sequence[str], *, identity: bool) -> list[str]:

@@ -11,12 +11,13 @@ from typing import Any
 from pgrunbook import events, explain, preflight, prospect, repair, rollback, signalling, standing, violation
 from pgrunbook.audits import Audits
 from pgrunbook.binding import Binding, library_version
+from pgrunbook.chain import Chain
 from pgrunbook.change import Change, Step
 from pgrunbook.errors import GateClosed, PreflightFailed, StepCancelled, WindowTooShort
 from pgrunbook.explain import Timing
 from pgrunbook.gate import ROLLBACK, Decision, Gates, Policy, is_step, subject
 from pgrunbook.identity import new_run_id, operator_name
-from pgrunbook.ledger import Chain, Ledger, Status
+from pgrunbook.ledger import Ledger, Status
 from pgrunbook.patience import Blocker
 from pgrunbook.preflight import Board, Finding
 from pgrunbook.rehearsal import Rehearsal

@@ -10,13 +10,14 @@ from typing import Any
 import psycopg
 
 from pgrunbook import quarantine, remedy, restoring
-from pgrunbook.batch import Batches, Rules, begin
+from pgrunbook.batch import Batches, Rules, begin, goes_back_whole
 from pgrunbook.change import Script
 from pgrunbook.errors import RemedyFailed, UndoForbidden
 from pgrunbook.pace import Progress
 from pgrunbook.quarantine import Repair
 from pgrunbook.rowhold import RowHold
 from pgrunbook.session import Connection
+from pgrunbook.whereabouts import Astray
 
 __all__ = ["Refused", "Undone", "preview", "undo"]
 
@@ -116,6 +117,13 @@ class _Undoing:
         began = time.perf_counter()
         if self.tried and not quarantine.exists(self.conn):
             return Undone(self.script.name, 0)
+        if not quarantine.is_current(self.conn):
+            # Only a run that writes brings the ledger up to date.
+            raise RemedyFailed(
+                remedy=self.script.name,
+                reason="an earlier version of the library made the quarantine here",
+                next_step="decide about the remedy, which brings the ledger up to date, then try its undo again",
+            )
         batches = Batches(self.conn, self.look, self.script, self.rules)
         expected = quarantine.count(self.conn, change=self.change, remedy=self.script.name)
         restored = left_alone = 0
@@ -153,9 +161,7 @@ class _Undoing:
 
     def _batch(self, size: int, hold: RowHold) -> tuple[dict[int, Repair], set[int], dict[int, Any]]:
         """Give one batch back and return it, the numbers of what was given back, and what the others hold."""
-        repairs = self.script.repairs
-        # Rows that were changed alone can be given back one by one; others lean on those of the same batch.
-        whole = len(repairs) > 1 or "DELETE" in repairs.values()
+        whole = goes_back_whole(self.script)
         kept: dict[int, Repair] = {}
         try:
             with self.conn.transaction(force_rollback=self.tried):
@@ -212,4 +218,8 @@ class _Undoing:
                 remedy=self.script.name,
                 reason=str(error),
                 next_step="restore the file of the remedy as it was when it ran, then undo it; nothing was changed",
+            ) from None
+        except Astray as error:
+            raise RemedyFailed(
+                remedy=self.script.name, reason=str(error), next_step=error.next_step
             ) from None

@@ -19,4 +19,4 @@ CREATE TABLE message_starts (
 COMMENT ON TABLE message_counters IS
     'Messages that trigger zz_number_message has counted in each channel or conversation.';
 COMMENT ON TABLE message_starts IS
-    'Number that the count of a channel or conversation begins after; the row of zeros is for new ones.';
+    'Number that the count of a channel or conversation begins after; the row of 7d1f0a4e-93b6-4c58-8e21-d05c6fa4b7e3 is for new ones.';

@@ -30,8 +30,8 @@ BEGIN
     RETURNING c.counted INTO counted_now;
     SELECT s.start INTO begins
     FROM message_starts AS s
-    WHERE s.home_id IN (home, '00000000-0000-0000-0000-000000000000')
-    ORDER BY s.home_id DESC
+    WHERE s.home_id IN (home, '7d1f0a4e-93b6-4c58-8e21-d05c6fa4b7e3')
+    ORDER BY s.home_id = home DESC
     LIMIT 1;
     -- Before step 003 the sender's own number stays, as ever.
     IF FOUND THEN

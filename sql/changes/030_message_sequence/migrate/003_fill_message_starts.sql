@@ -5,7 +5,8 @@
 -- One snapshot sees the messages and their count. A home begins after the last number that its messages will
 -- have when repeated numbers are taken apart, gaps kept: as many as there are, and the largest lead of a number
 -- over its place. So the repair never needs a number that a new message has.
--- Whoever counts while this runs is counted all the same, and follows. The row of zeros is for homes to come.
+-- Whoever counts while this runs is counted all the same, and follows. The last row is for homes to come:
+-- made up by chance, because an id of zeros is one that a home may have.
 INSERT INTO message_starts (home_id, start)
 WITH placed AS (
     SELECT
@@ -30,5 +31,5 @@ SELECT ends.home_id, ends.last_number - coalesce(c.counted, 0)
 FROM ends
 LEFT JOIN message_counters AS c ON c.home_id = ends.home_id
 UNION ALL
-SELECT '00000000-0000-0000-0000-000000000000', 0
+SELECT '7d1f0a4e-93b6-4c58-8e21-d05c6fa4b7e3', 0
 ON CONFLICT (home_id) DO NOTHING;

@@ -7,17 +7,8 @@
 -- A channel is done from its end: what is above stays in order, repeated numbers are left below, so that batches
 -- may be small, and nobody waits for the row of a message or a cursor longer than one batch takes.
 -- New numbers never reach those that the guard gives, see migrate/003_fill_message_starts.sql.
-WITH cleaned AS MATERIALIZED (
-    -- What every renumbered message leaves to be merged into full-text indexes is merged here, before any row is
-    -- locked: whoever fills the list has to wait for it, and that should be no sender.
-    SELECT sum(gin_clean_pending_list(i.indexrelid)) AS pages
-    FROM pg_index AS i
-    JOIN pg_class AS c ON c.oid = i.indexrelid
-    JOIN pg_am AS a ON a.oid = c.relam
-    WHERE i.indrelid = 'messages'::regclass AND a.amname = 'gin' AND i.indisvalid
-), size AS (
+WITH size AS (
     SELECT coalesce(nullif(current_setting('pgrunbook.batch', true), '')::int, 1000) AS rows
-    FROM cleaned
 ), here AS (
     -- A hint for the search, no more: where the last batch of this session was.
     SELECT

@@ -3,17 +3,8 @@
 --   Nobody has more or fewer unread messages than before.
 
 -- As 10_duplicate_channel_sequences, for conversations.
-WITH cleaned AS MATERIALIZED (
-    -- What every renumbered message leaves to be merged into full-text indexes is merged here, before any row is
-    -- locked: whoever fills the list has to wait for it, and that should be no sender.
-    SELECT sum(gin_clean_pending_list(i.indexrelid)) AS pages
-    FROM pg_index AS i
-    JOIN pg_class AS c ON c.oid = i.indexrelid
-    JOIN pg_am AS a ON a.oid = c.relam
-    WHERE i.indrelid = 'messages'::regclass AND a.amname = 'gin' AND i.indisvalid
-), size AS (
+WITH size AS (
     SELECT coalesce(nullif(current_setting('pgrunbook.batch', true), '')::int, 1000) AS rows
-    FROM cleaned
 ), here AS (
     -- A hint for the search, no more: where the last batch of this session was.
     SELECT

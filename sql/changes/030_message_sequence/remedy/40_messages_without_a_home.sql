@@ -2,8 +2,11 @@
 -- effect: They are kept in quarantine, whole. A message that replies to one of them stays, as a reply to none.
 
 -- No list shows them, so that nobody misses them; the business may decide otherwise afterwards and undo it.
--- Replies among them go first.
-WITH batch AS MATERIALIZED (
+-- Replies among them go first. Where every one that is left has a reply among them, they reply to each other in rings,
+-- and a ring goes as a whole.
+WITH RECURSIVE size AS (
+    SELECT coalesce(nullif(current_setting('pgrunbook.batch', true), '')::int, 1000) AS rows
+), ends AS MATERIALIZED (
     SELECT m.id
     FROM messages AS m
     WHERE m.channel_id IS NULL
@@ -14,10 +17,24 @@ WITH batch AS MATERIALIZED (
           WHERE r.parent_id = m.id AND r.channel_id IS NULL AND r.conversation_id IS NULL AND r.id <> m.id
       )
     ORDER BY m.id
-    LIMIT (SELECT coalesce(nullif(current_setting('pgrunbook.batch', true), '')::int, 1000))
+    LIMIT (SELECT rows FROM size)
+), rings AS (
+    SELECT first.id, first.parent_id
+    FROM (
+        SELECT id, parent_id
+        FROM messages
+        WHERE channel_id IS NULL AND conversation_id IS NULL AND NOT EXISTS (SELECT FROM ends)
+        ORDER BY id
+        LIMIT (SELECT rows FROM size)
+    ) AS first
+    UNION
+    SELECT m.id, m.parent_id
+    FROM rings
+    JOIN messages AS m ON m.id = rings.parent_id
+    WHERE m.channel_id IS NULL AND m.conversation_id IS NULL
 ), chosen AS MATERIALIZED (
     -- As an array, which the planner takes for short: it looks the rows up, and never reads the table for them.
-    SELECT array_agg(id) AS ids FROM batch
+    SELECT array_agg(id) AS ids FROM (SELECT id FROM ends UNION ALL SELECT id FROM rings) AS batch
 ), released AS (
     UPDATE messages AS r
     SET parent_id = NULL

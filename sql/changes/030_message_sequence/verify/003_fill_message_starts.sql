@@ -15,10 +15,10 @@ WITH highest AS (
 )
 SELECT
     'all homes' AS home_id,
-    'the row of zeros in message_starts' AS expected,
+    'the row for homes to come in message_starts' AS expected,
     'missing' AS found
 WHERE NOT EXISTS (
-    SELECT FROM message_starts AS s WHERE s.home_id = '00000000-0000-0000-0000-000000000000' AND s.start = 0
+    SELECT FROM message_starts AS s WHERE s.home_id = '7d1f0a4e-93b6-4c58-8e21-d05c6fa4b7e3' AND s.start = 0
 )
 UNION ALL
 SELECT
