@@ -64,7 +64,11 @@ runbook.preflight()
 
 # %%
 runbook.duplicates(
-    "messages", "channel_id, sequence", where="channel_id IS NOT NULL", strategy="resequence-gaps"
+    "messages",
+    "channel_id, sequence",
+    where="channel_id IS NOT NULL",
+    strategy="resequence-gaps",
+    order="created_at",
 )
 
 # %% [markdown]
