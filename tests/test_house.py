@@ -28,6 +28,7 @@ LAYERS = (
         "statement",
         "catalog",
         "relation",
+        "shape",
         "uniquekey",
         "ledger",
         "patience",
