@@ -237,7 +237,7 @@ TITLE = "-- T\n-- lock: none\n\n"
         (
             {"samples/nogo/10_x.sql": ""},
             "samples/nogo has no place in a change\n"
-            "  next: there may be go.sql, no_go, traffic; rename it or take it out",
+            "  next: there may be data.sql, go.sql, no_go, traffic; rename it or take it out",
         ),
         (
             {"timing": "", "timing/10_lookup.sql": None},

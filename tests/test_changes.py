@@ -255,6 +255,26 @@ def test_observed_locks_are_the_declared_ones_and_everything_is_restored(
     assert done.holds
 
 
+@every_change
+def test_the_sample_data_reaches_every_new_table_and_may_be_loaded_twice(
+    name: str, changes: Callable[[str], Change], copy: Copy, tmp_path: Path
+) -> None:
+    chosen = changes(name)
+    if chosen.data_sample is None:
+        return
+    with copy(name) as conninfo:
+        with throwaway.running(chosen, conninfo, tmp_path) as run:
+            before = set(rows_of(run.control))
+            throwaway.apply(run)
+        with throwaway.looking(conninfo) as conn:
+            conn.execute(chosen.data_sample.read_bytes())
+            loaded = rows_of(conn)
+            made = sorted(set(loaded) - before)
+            assert [table for table in made if not session.value(conn, f"SELECT count(*) FROM {table}")] == []
+            conn.execute(chosen.data_sample.read_bytes())
+            assert rows_of(conn) == loaded
+
+
 # --- remedies ----------------------------------------------------------------------------------------------
 
 

@@ -1,7 +1,7 @@
 -- Refuse TRUNCATE of the eight tables
 -- lock: ShareRowExclusive on chat_message; ShareRowExclusive on chat_session; ShareRowExclusive on cycle;
---   ShareRowExclusive on goal; ShareRowExclusive on plan_item; ShareRowExclusive on task; ShareRowExclusive
---   on vision; ShareRowExclusive on weekly_plan
+--   ShareRowExclusive on goal; ShareRowExclusive on plan_item; ShareRowExclusive on task;
+--   ShareRowExclusive on vision; ShareRowExclusive on weekly_plan
 -- estimate: 10 ms
 
 -- TRUNCATE knows neither rows nor row security. With CASCADE it asks the trigger of every table it reaches.

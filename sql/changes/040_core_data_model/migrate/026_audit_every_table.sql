@@ -1,7 +1,7 @@
 -- Write the audit log from the eight tables
 -- lock: ShareRowExclusive on chat_message; ShareRowExclusive on chat_session; ShareRowExclusive on cycle;
---   ShareRowExclusive on goal; ShareRowExclusive on plan_item; ShareRowExclusive on task; ShareRowExclusive
---   on vision; ShareRowExclusive on weekly_plan
+--   ShareRowExclusive on goal; ShareRowExclusive on plan_item; ShareRowExclusive on task;
+--   ShareRowExclusive on vision; ShareRowExclusive on weekly_plan
 -- estimate: 10 ms
 
 CREATE OR REPLACE TRIGGER write_audit_log

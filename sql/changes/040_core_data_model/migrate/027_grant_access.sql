@@ -1,7 +1,5 @@
 -- Let the application in
--- lock: AccessShare on audit_log; AccessShare on chat_message; AccessShare on chat_session; AccessShare on cycle;
---   AccessShare on goal; AccessShare on plan_item; AccessShare on task; AccessShare on vision; AccessShare on
---   weekly_plan
+-- lock: none
 -- estimate: 10 ms
 
 -- Last: until here nobody but the owner gets in. Who acts for whom is said by the claims, not by the role.

@@ -1,7 +1,7 @@
 -- Let TRUNCATE pass again
 -- lock: AccessExclusive on chat_message; AccessExclusive on chat_session; AccessExclusive on cycle;
---   AccessExclusive on goal; AccessExclusive on plan_item; AccessExclusive on task; AccessExclusive on
---   vision; AccessExclusive on weekly_plan
+--   AccessExclusive on goal; AccessExclusive on plan_item; AccessExclusive on task;
+--   AccessExclusive on vision; AccessExclusive on weekly_plan
 -- estimate: 10 ms
 
 DROP TRIGGER IF EXISTS refuse_truncate ON vision;

@@ -1,7 +1,5 @@
 -- Keep the application out
--- lock: AccessShare on audit_log; AccessShare on chat_message; AccessShare on chat_session; AccessShare on cycle;
---   AccessShare on goal; AccessShare on plan_item; AccessShare on task; AccessShare on vision; AccessShare on
---   weekly_plan
+-- lock: none
 -- estimate: 10 ms
 
 REVOKE ALL ON vision, cycle, goal, weekly_plan, task, plan_item, audit_log, chat_session, chat_message FROM app_user;
