@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pgrunbook.shape.model import Column, Enum, Index, Schema, Table
+from pgrunbook.shape.model import Column, Enum, ForeignKey, Index, Schema, Table
 
 ID = Column("id", "bigint", "int8", False)
 
@@ -43,3 +43,12 @@ def test_what_a_change_made_is_what_was_not_there_or_was_different() -> None:
 def test_tables_and_columns_are_found_by_name() -> None:
     table = Table("t", "public", columns=(ID,))
     assert Schema((table,)).table("t").column("id") is ID
+
+
+def test_tables_come_after_those_they_refer_to_and_a_circle_ends_no_order() -> None:
+    def table(name: str, *up: str) -> Table:
+        keys = tuple(ForeignKey(f"{name}_{one}", ("x",), one, ("id",), "", "", "") for one in up)
+        return Table(name, "public", foreign_keys=keys)
+
+    tables = (table("a", "z", "a"), table("b", "c", "elsewhere"), table("c", "b"), table("d", "b"), table("z"))
+    assert [one.name for one in Schema(tables).in_order] == ["z", "a", "b", "c", "d"]

@@ -7,6 +7,7 @@ SELECT f.oid::regproc::text AS name,
        ARRAY(SELECT DISTINCT m[1] COLLATE "C"
                FROM regexp_matches(f.prosrc, '(?:errcode|sqlstate)\s*(?:=|:=|)\s*''([0-9A-Z]{5})''', 'gi') AS m
               ORDER BY 1) AS sqlstates,
+       f.prosrc AS text,
        coalesce(obj_description(f.oid, 'pg_proc'), '') AS comment
   FROM pg_proc AS f
   JOIN pg_namespace AS n ON n.oid = f.pronamespace

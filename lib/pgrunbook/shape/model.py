@@ -162,7 +162,7 @@ class Enum:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function or procedure; `signature` has its arguments' types, `sqlstates` the codes that its text raises."""
+    """A function or procedure; `signature` has its arguments' types, `sqlstates` the codes that its text names."""
 
     name: str
     signature: str
@@ -170,6 +170,7 @@ class Function:
     language: str
     definer: bool
     sqlstates: tuple[str, ...] = ()
+    text: str = ""
     comment: str = ""
 
 
@@ -195,6 +196,17 @@ class Schema:
     def table(self, name: str) -> Table:
         """Return the table of that name; raises StopIteration where there is none."""
         return next(table for table in self.tables if table.name == name)
+
+    @property
+    def in_order(self) -> tuple[Table, ...]:
+        """Return the tables, each after those that it refers to as far as there is such an order, else by name."""
+        waiting, placed = list(self.tables), list[Table]()
+        while waiting:
+            held = {table.name for table in waiting}
+            free = [t for t in waiting if not {key.table for key in t.foreign_keys} & held - {t.name}]
+            placed.append((free or waiting)[0])
+            waiting.remove(placed[-1])
+        return tuple(placed)
 
     def since(self, before: Schema) -> Schema:
         """Return what is new or different since another reading of the same database."""
