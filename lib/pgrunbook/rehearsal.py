@@ -128,7 +128,8 @@ def rehearse(
     catalog after each undo with the one before that step. The clone is dropped at the end.
     Raises RehearsalFailed when a file does not run or a step is not proved.
     """
-    target = clone(source, server, name)
+    scripts = [script for step in change.steps for script in (step.migrate, *step.rollback)]
+    target = clone(source, server, name, naming="\n".join(script.text for script in scripts))
     files: list[FileRehearsal] = []
     not_restored: list[str] = []
     try:
