@@ -411,6 +411,16 @@ def test_duplicates_are_shown_and_written_beside_the_record(live: Runbook, conn:
     assert live.shown[-1] == ("Duplicates of things", view)
 
 
+def test_the_diagram_of_the_change_is_shown_and_goes_to_the_record(live: Runbook) -> None:
+    view = live.diagram()
+    assert view.text == "diagram: 1 table"
+    assert view.svg is not None
+    assert live.shown[-1] == ("Data model", view)
+    live.record()
+    [record] = live.run.records.glob("*/record.html")
+    assert "Entity-relationship diagram, 700_throwaway: 1 table" in record.read_text(encoding="utf-8")
+
+
 def test_a_record_can_be_written_before_any_step_and_again(live: Runbook) -> None:
     for _ in range(2):
         assert live.record().text == "record written, event chain not begun"

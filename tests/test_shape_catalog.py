@@ -38,7 +38,9 @@ CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN
 CREATE TRIGGER "Stop it" BEFORE DELETE OR UPDATE OF mood ON side."Odd one" FOR EACH ROW EXECUTE FUNCTION refuse();
 CREATE VIEW seen AS SELECT id FROM parent;
 CREATE SEQUENCE counter;
-GRANT SELECT, INSERT ON parent TO PUBLIC;
+GRANT SELECT, INSERT, UPDATE (owner, id) ON parent TO PUBLIC;
+REVOKE EXECUTE ON FUNCTION refuse() FROM PUBLIC;
+CREATE FUNCTION one() RETURNS int LANGUAGE sql AS 'SELECT 1';
 """
 
 
@@ -76,7 +78,7 @@ def test_keys_and_rules_are_read_in_the_words_of_the_server(look: Connection) ->
     odd = catalog.read(look).table('side."Odd one"')
     assert parent.primary_key == Key("parent_pkey", ("id",), "PRIMARY KEY (id)")
     assert parent.uniques == (Key("parent_id_owner_key", ("id", "owner"), "UNIQUE (id, owner)"),)
-    assert parent.grants == ("public: INSERT, SELECT",)
+    assert parent.grants == ("public: INSERT, SELECT, UPDATE (id, owner)",)
     assert odd.foreign_keys == (
         ForeignKey(
             "up", ("parent", "owner"), "parent", ("id", "owner"), "CASCADE", "NO ACTION",
@@ -110,7 +112,8 @@ def test_indexes_and_triggers_are_read_in_the_words_of_the_server(look: Connecti
 def test_enums_keep_their_order_and_functions_tell_the_codes_they_name(look: Connection) -> None:
     found = catalog.read(look)
     assert found.enums == (Enum("mood", ("zest", "calm"), "How it goes."),)
-    [function] = found.functions
+    one, function = found.functions
+    assert (one.executors, function.executors) == (("public",), ())
     assert (function.signature, function.returns, function.definer) == ("refuse()", "trigger", False)
     assert function.sqlstates == ("23505", "P7013")
 

@@ -45,10 +45,24 @@ def test_tables_and_columns_are_found_by_name() -> None:
     assert Schema((table,)).table("t").column("id") is ID
 
 
+def test_a_summary_counts_what_there_is() -> None:
+    key = ForeignKey("k", ("id",), "t", ("id",), "", "", "")
+    assert Schema().summary == "0 tables"
+    made = Schema((Table("t", "public", foreign_keys=(key, key)),), (Enum("mood", ()),))
+    assert made.summary == "1 table, 2 foreign keys, 1 enum"
+
+
 def test_tables_come_after_those_they_refer_to_and_a_circle_ends_no_order() -> None:
     def table(name: str, *up: str) -> Table:
         keys = tuple(ForeignKey(f"{name}_{one}", ("x",), one, ("id",), "", "", "") for one in up)
         return Table(name, "public", foreign_keys=keys)
 
-    tables = (table("a", "z", "a"), table("b", "c", "elsewhere"), table("c", "b"), table("d", "b"), table("z"))
+    tables = (
+        table("a", "z", "a"),
+        table("b", "c", "elsewhere"),
+        table("c", "b"),
+        table("d", "b"),
+        table("z"),
+    )
     assert [one.name for one in Schema(tables).in_order] == ["z", "a", "b", "c", "d"]
+    assert [one.name for one in Schema((table("alone"), *tables)).in_order][-1] == "alone"

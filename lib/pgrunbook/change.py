@@ -22,7 +22,7 @@ __all__ = ["Change", "Script", "Step", "load", "names", "root_from"]
 _FILE_NAME = re.compile(r"[0-9]{2,3}_[a-z0-9_]+")
 _STEP_NAME = re.compile(r"([0-9]{3}[a-z]?)_[a-z0-9_]+")
 _ROLLBACK_NAME = re.compile(r"([0-9]{3}[a-z]?_[a-z0-9_]+)(?:\.([1-9]))?")
-_FOLDERS = {"README.md", "contracts", "samples", *(kind.value for kind in Kind)}
+_FOLDERS = {"README.md", "contracts", "papers", "samples", *(kind.value for kind in Kind)}
 
 Named = TypeVar("Named", "Script", "Step")
 

@@ -16,6 +16,7 @@ from pgrunbook import duplication, kernel, live, places, question, samples, serv
 from pgrunbook.errors import GateClosed, PreflightFailed
 from pgrunbook.gate import Policy
 from pgrunbook.loading import load_notebook_libraries
+from pgrunbook.papers.command import diagram
 from pgrunbook.run import ROLLBACK, Run
 from pgrunbook.server import Server
 from pgrunbook.several import several, several_awaited
@@ -164,12 +165,12 @@ class Runbook:
         `how` is the rest of `duplication.Wanted`; `remedy` tells what its first batch does, `export` writes all
         groups beside the record. Raises BadKey, BadStrategy.
         """
-        file = self.run.records / self.run.run_id / duplication.FILE if export else None
-        previewed = self.run.preview_remedy(remedy).repairs if remedy else None
-        wanted = duplication.Wanted(table, key, **how)
-        with session.connect(self.run.target, purpose="duplicates") as conn:
-            view = duplication.look(conn, wanted, file=file, previewed=previewed)
+        view = duplication.of_run(self.run, table, key, export=export, remedy=remedy, **how)
         return self._shown(f"Duplicates of {table}", view)
+
+    def diagram(self) -> View:
+        """Return the tables of the change and the foreign keys between them, as the target has them now."""
+        return self._shown("Data model", diagram(self.run.change, self.run.target))
 
     @several_awaited
     async def gate(self, name: str) -> View:
@@ -262,7 +263,6 @@ class Runbook:
 
     def record(self) -> View:
         """Write the HTML record of this run; where it lies is shown to whoever is there."""
-        # The libraries behind it take seconds to load: nobody should wait for them at the first cell.
         load_notebook_libraries()
         from pgrunbook.record import write_record
 

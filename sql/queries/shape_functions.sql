@@ -8,6 +8,10 @@ SELECT f.oid::regproc::text AS name,
                FROM regexp_matches(f.prosrc, '(?:errcode|sqlstate)\s*(?:=|:=|)\s*''([0-9A-Z]{5})''', 'gi') AS m
               ORDER BY 1) AS sqlstates,
        f.prosrc AS text,
+       ARRAY(SELECT CASE x.grantee WHEN 0 THEN 'public' ELSE quote_ident(pg_get_userbyid(x.grantee)) END AS grantee
+               FROM aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
+              WHERE x.grantee <> f.proowner
+              ORDER BY 1) AS executors,
        coalesce(obj_description(f.oid, 'pg_proc'), '') AS comment
   FROM pg_proc AS f
   JOIN pg_namespace AS n ON n.oid = f.pronamespace

@@ -17,12 +17,20 @@ SELECT c.oid::regclass::text AS name,
        coalesce(obj_description(c.oid, 'pg_class'), '') AS comment,
        c.relrowsecurity AS row_security,
        c.relforcerowsecurity AS forced,
-       ARRAY(SELECT concat(CASE x.grantee WHEN 0 THEN 'public' ELSE quote_ident(pg_get_userbyid(x.grantee)) END, ': ',
-                           string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type))
-               FROM aclexplode(c.relacl) AS x
-              WHERE x.grantee <> c.relowner
-              GROUP BY x.grantee
-              ORDER BY CASE x.grantee WHEN 0 THEN 'public' ELSE pg_get_userbyid(x.grantee) END) AS grants,
+       ARRAY(SELECT concat(g.grantee, ': ', string_agg(g.privilege, ', ' ORDER BY g.privilege COLLATE "C"))
+               FROM (SELECT CASE x.grantee WHEN 0 THEN 'public' ELSE quote_ident(pg_get_userbyid(x.grantee)) END AS grantee,
+                            x.privilege_type AS privilege
+                       FROM aclexplode(c.relacl) AS x
+                      WHERE x.grantee <> c.relowner
+                      UNION ALL
+                     SELECT CASE x.grantee WHEN 0 THEN 'public' ELSE quote_ident(pg_get_userbyid(x.grantee)) END,
+                            concat(x.privilege_type, ' (', string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum), ')')
+                       FROM pg_attribute AS a
+                      CROSS JOIN LATERAL aclexplode(a.attacl) AS x
+                      WHERE a.attrelid = c.oid AND NOT a.attisdropped AND x.grantee <> c.relowner
+                      GROUP BY x.grantee, x.privilege_type) AS g
+              GROUP BY g.grantee
+              ORDER BY g.grantee COLLATE "C") AS grants,
        (SELECT coalesce(jsonb_agg(jsonb_build_object(
                    'name', quote_ident(a.attname),
                    'type', format_type(a.atttypid, a.atttypmod),

@@ -162,7 +162,10 @@ class Enum:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function or procedure; `signature` has its arguments' types, `sqlstates` the codes that its text names."""
+    """A function or procedure; `signature` has its arguments' types, `sqlstates` the codes that its text names.
+
+    `executors` are the roles that may call it beside the owner.
+    """
 
     name: str
     signature: str
@@ -171,6 +174,7 @@ class Function:
     definer: bool
     sqlstates: tuple[str, ...] = ()
     text: str = ""
+    executors: tuple[str, ...] = ()
     comment: str = ""
 
 
@@ -199,14 +203,29 @@ class Schema:
 
     @property
     def in_order(self) -> tuple[Table, ...]:
-        """Return the tables, each after those that it refers to as far as there is such an order, else by name."""
-        waiting, placed = list(self.tables), list[Table]()
+        """Return the tables, each after those that it refers to as far as there is such an order, else by name.
+
+        Those that no foreign key leads to or from come last.
+        """
+        met = {
+            name for table in self.tables for key in table.foreign_keys for name in (table.name, key.table)
+        }
+        waiting, placed = [table for table in self.tables if table.name in met], list[Table]()
         while waiting:
             held = {table.name for table in waiting}
             free = [t for t in waiting if not {key.table for key in t.foreign_keys} & held - {t.name}]
             placed.append((free or waiting)[0])
             waiting.remove(placed[-1])
-        return tuple(placed)
+        return (*placed, *(table for table in self.tables if table.name not in met))
+
+    @property
+    def summary(self) -> str:
+        """Return how much there is, in one line: the parts that there are none of are left out, but not tables."""
+        keys = sum(len(table.foreign_keys) for table in self.tables)
+        counts = [(len(self.tables), "table"), (keys, "foreign key"), (len(self.enums), "enum")]
+        counts += [(len(self.functions), "function"), (len(self.others), "other object")]
+        told = [f"{n} {noun}{'' if n == 1 else 's'}" for n, noun in counts if n or noun == "table"]
+        return ", ".join(told)
 
     def since(self, before: Schema) -> Schema:
         """Return what is new or different since another reading of the same database."""

@@ -18,9 +18,8 @@ from pgrunbook.views import layout, style
 from pgrunbook.views.layout import Layout, Place, Point
 from pgrunbook.views.style import Picture, label
 from pgrunbook.views.text import visible
-from pgrunbook.views.units import counted
 
-__all__ = ["diagram", "summary"]
+__all__ = ["diagram"]
 
 # A4 landscape within margins of a centimetre, and the sizes of what is drawn, all in points.
 PAGE = (785.0, 538.0)
@@ -76,18 +75,12 @@ def diagram(schema: Schema, *, around: Schema = Schema(), heading: str = "") -> 
     page = (PAGE[0], PAGE[1] - _TOP - _BOTTOM)
     sizes = {name: (box.width, box.height) for name, box in boxes.items()}
     placed = layout.arrange(sizes, [(key.table, table.name) for table, key in keys], page=page)
-    words = summary(schema)
+    words = Schema(schema.tables).summary
     picture = _draw(boxes, keys, placed, label(f"{heading}: {words}" if heading else words, 120))
     says = f"<title>{escape(picture.alt)}</title><desc>{escape(visible(_told(drawn, own, keys)))}</desc>"
     return dataclasses.replace(
         picture, svg=re.sub(r"(<svg [^>]*>)", lambda m: m[1] + says, picture.svg, count=1)
     )
-
-
-def summary(schema: Schema) -> str:
-    """Return how much there is to see, in one line."""
-    keys = sum(len(table.foreign_keys) for table in schema.tables)
-    return f"{counted(len(schema.tables), 'table')}, {counted(keys, 'foreign key')}"
 
 
 def _told(drawn: Sequence[Table], own: set[str], keys: Sequence[tuple[Table, ForeignKey]]) -> str:
