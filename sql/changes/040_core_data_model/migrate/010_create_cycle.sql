@@ -1,5 +1,7 @@
 -- Create the table of cycles
 -- lock: ShareRowExclusive on vision
+-- hold_budget: 2 s
+-- stall_budget: 1 s
 -- estimate: 10 ms
 
 CREATE TABLE cycle (

@@ -1,5 +1,7 @@
 -- Create the table of tasks
 -- lock: ShareRowExclusive on goal
+-- hold_budget: 2 s
+-- stall_budget: 1 s
 -- estimate: 10 ms
 
 CREATE TABLE task (

@@ -1,5 +1,7 @@
 -- Create the table of plan items
 -- lock: ShareRowExclusive on task; ShareRowExclusive on weekly_plan
+-- hold_budget: 2 s
+-- stall_budget: 1 s
 -- estimate: 10 ms
 
 -- Both foreign keys carry the cycle: an item cannot put a task of one cycle into a week of another.

@@ -1,5 +1,7 @@
 -- Create the table of chat sessions
 -- lock: ShareRowExclusive on cycle
+-- hold_budget: 2 s
+-- stall_budget: 1 s
 -- estimate: 10 ms
 
 CREATE TABLE chat_session (

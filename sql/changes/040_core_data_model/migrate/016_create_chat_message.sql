@@ -1,5 +1,7 @@
 -- Create the table of chat messages
 -- lock: ShareRowExclusive on chat_session
+-- hold_budget: 2 s
+-- stall_budget: 1 s
 -- estimate: 10 ms
 
 CREATE TABLE chat_message (

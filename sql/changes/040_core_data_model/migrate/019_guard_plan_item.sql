@@ -1,5 +1,7 @@
 -- Guard the quotas of locked weeks
 -- lock: ShareRowExclusive on plan_item
+-- hold_budget: 2 s
+-- stall_budget: 1 s
 -- estimate: 10 ms
 
 -- Insert, delete, another quota, another week, another task: all of them change what a locked week asks for. How

@@ -1,5 +1,7 @@
 -- Guard the weeks themselves
 -- lock: ShareRowExclusive on weekly_plan
+-- hold_budget: 2 s
+-- stall_budget: 1 s
 -- estimate: 10 ms
 
 -- To delete a locked week, to give it another number or another cycle, or to make another week one of them, would

@@ -1,5 +1,7 @@
 -- Guard the lock itself
 -- lock: ShareRowExclusive on cycle
+-- hold_budget: 2 s
+-- stall_budget: 1 s
 -- estimate: 10 ms
 
 -- The lock is one-way: only a member of lock_admin clears it, and a locked cycle can be neither deleted nor put off,

@@ -2,6 +2,8 @@
 -- lock: ShareRowExclusive on chat_message; ShareRowExclusive on chat_session; ShareRowExclusive on cycle;
 --   ShareRowExclusive on goal; ShareRowExclusive on plan_item; ShareRowExclusive on task;
 --   ShareRowExclusive on vision; ShareRowExclusive on weekly_plan
+-- hold_budget: 2 s
+-- stall_budget: 1 s
 -- estimate: 10 ms
 
 -- TRUNCATE knows neither rows nor row security. With CASCADE it asks the trigger of every table it reaches.

@@ -2,6 +2,8 @@
 -- lock: ShareRowExclusive on chat_message; ShareRowExclusive on chat_session; ShareRowExclusive on cycle;
 --   ShareRowExclusive on goal; ShareRowExclusive on plan_item; ShareRowExclusive on task;
 --   ShareRowExclusive on vision; ShareRowExclusive on weekly_plan
+-- hold_budget: 2 s
+-- stall_budget: 1 s
 -- estimate: 10 ms
 
 CREATE OR REPLACE TRIGGER write_audit_log

@@ -2,6 +2,8 @@
 -- lock: AccessExclusive on chat_message; AccessExclusive on chat_session; AccessExclusive on cycle;
 --   AccessExclusive on goal; AccessExclusive on plan_item; AccessExclusive on task;
 --   AccessExclusive on vision; AccessExclusive on weekly_plan
+-- hold_budget: 2 s
+-- stall_budget: 1 s
 -- estimate: 10 ms
 
 DROP TRIGGER IF EXISTS write_audit_log ON vision;
