@@ -8,10 +8,11 @@ from pathlib import Path
 import papered
 import pytest
 
-from pgrunbook import change, made
+from pgrunbook import change, made, scratch
 from pgrunbook import server as embedded
 from pgrunbook.papers import decisions, making
 from pgrunbook.papers.material import gather
+from pgrunbook.views import diagram, layout
 
 ROOT = Path(__file__).parents[1] / "sql" / "changes"
 WITH_PAPERS = [name for name in change.names(ROOT) if (ROOT / name / making.FOLDER).is_dir()]
@@ -25,6 +26,21 @@ def test_the_papers_of_a_change_are_what_the_catalog_says(name: str, server: emb
     assert made.differing(making.texts(material), folder) == []
     assert making.mistakes(material, folder) == []
     assert material.left == ()
+
+
+@pytest.mark.parametrize("name", WITH_PAPERS)
+def test_no_line_of_the_diagram_of_a_change_runs_through_a_box_or_on_another(
+    name: str, server: embedded.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[layout.Layout] = []
+    arrange = layout.arrange
+    monkeypatch.setattr(
+        layout, "arrange", lambda *given, **how: found.append(arrange(*given, **how)) or found[0]
+    )
+    with scratch.applied(change.load(name, root=ROOT), server, root=ROOT) as applied:
+        diagram.diagram(applied.after)
+    assert layout.flaws(found[0]) == 0
+    assert len(found[0].boxes) == len(applied.after.tables)
 
 
 @pytest.mark.parametrize("name", WITH_PAPERS)
