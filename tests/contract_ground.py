@@ -222,11 +222,14 @@ def without_node() -> str:
     if missing:
         return f"{' and '.join(missing)} not found: the TypeScript is neither compiled nor run"
     if not (NODE / "node_modules" / "zod").is_dir() or not (NODE / "node_modules" / "typescript").is_dir():
-        command = ["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"]
-        done = subprocess.run(command, cwd=NODE, capture_output=True, text=True, check=False, timeout=100)
+        command = ["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error", "--fetch-retries=0"]
+        try:
+            done = subprocess.run(command, cwd=NODE, capture_output=True, text=True, check=False, timeout=60)
+        except subprocess.TimeoutExpired:
+            return "zod and typescript could not be installed: npm did not end within 60 s"
         if done.returncode:
             said = done.stderr.strip().splitlines() or ["no reason given"]
-            return f"zod and typescript could not be installed: {said[-1]}"
+            return f"zod and typescript could not be installed: {said[0]}"
     return ""
 
 

@@ -223,12 +223,14 @@ def test_rows_made_bad_by_their_constraints_are_refused_everywhere(
 ) -> None:
     one, cases, unmoved = made[name], [], []
     for table in one.contract.tables:
-        good = insertable(one, table)
+        good, row = insertable(one, table), travelling(one.conn, table)[0]
         for column, what, value in worse(table):
             cases += [
                 (f"{table.title}Insert", {**good, column: value}),
                 (f"{table.title}Update", {column: value}),
             ]
+            if what != "generated":
+                cases.append((f"{table.title}Row", {**row, column: value}))
             if (state := insert(one.conn, table.name, {**good, column: value})) not in REFUSALS:
                 unmoved.append((table.name, column, what, state))
     assert len(cases) > 50
@@ -246,6 +248,11 @@ def test_a_row_that_lacks_what_it_needs_is_refused_everywhere(name: str, made: M
             row = {key: value for key, value in good.items() if key != missing}
             assert insert(one.conn, table.name, row) in ("23502", "23514"), (table.name, missing)
             lacking.append((f"{table.title}Insert", row))
+        whole = travelling(one.conn, table)[0]
+        lacking += [
+            (f"{table.title}Row", {key: value for key, value in whole.items() if key != name})
+            for name in whole
+        ]
         if not any(check.rules for check in table.checks):
             enough.append((f"{table.title}Insert", {key: good[key] for key in needed}))
         enough.append((f"{table.title}Update", {}))
