@@ -422,7 +422,7 @@ INTO = "INSERT INTO plan_item (user_id, cycle_id, weekly_plan_id, task_id, quota
 AROUND = {
     "another quota by upsert": f"""
         {INTO} SELECT user_id, cycle_id, weekly_plan_id, task_id, 9 FROM plan_item WHERE id = {item(ADA, 7)}
-        ON CONFLICT (weekly_plan_id, task_id) DO UPDATE SET quota = 9""",
+        ON CONFLICT (user_id, weekly_plan_id, task_id) DO UPDATE SET quota = 9""",
     "another quota by MERGE": f"""
         MERGE INTO plan_item AS p USING (SELECT {item(ADA, 7)} AS id) AS s ON p.id = s.id
         WHEN MATCHED THEN UPDATE SET quota = 9""",
@@ -769,6 +769,21 @@ def test_a_row_cannot_refer_to_another_tenants_row(
 ) -> None:
     # Foreign keys are checked beside row security: only the tenant in the key keeps them apart.
     assert refusal(ben, statement) == "23503"
+
+
+@pytest.mark.parametrize("cycle", ["ada cycle", "nobody's cycle"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO goal (user_id, cycle_id, goal_type, title) VALUES ({user}, {cycle}, 'personal', 'x')",
+        "INSERT INTO weekly_plan (user_id, cycle_id, week_number) VALUES ({user}, {cycle}, 1)",
+    ],
+)
+def test_a_refusal_does_not_tell_whether_another_tenant_has_such_a_row(
+    ben: Connection, statement: str, cycle: str
+) -> None:
+    # Were the tenant not in the unique key, one of them would be 23505.
+    assert refusal(ben, statement.format(user=key(BEN), cycle=key(cycle.replace("'", "''")))) == "23503"
 
 
 SUB = "b0000000-0000-4000-8000-000000000001"

@@ -15,7 +15,7 @@ CREATE TABLE weekly_plan (
     updated_at  timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT weekly_plan_pkey PRIMARY KEY (id),
     CONSTRAINT weekly_plan_id_cycle_user_key UNIQUE (id, cycle_id, user_id),
-    CONSTRAINT weekly_plan_one_per_week UNIQUE (cycle_id, week_number),
+    CONSTRAINT weekly_plan_one_per_week UNIQUE (user_id, cycle_id, week_number),
     CONSTRAINT weekly_plan_cycle_fkey FOREIGN KEY (cycle_id, user_id) REFERENCES cycle (id, user_id) ON DELETE CASCADE,
     CONSTRAINT weekly_plan_week_number_range CHECK (week_number BETWEEN 1 AND 12),
     CONSTRAINT weekly_plan_focus_length CHECK (char_length(focus) BETWEEN 0 AND 2000),
@@ -24,8 +24,6 @@ CREATE TABLE weekly_plan (
     CONSTRAINT weekly_plan_review_wins CHECK (jsonb_typeof(review -> 'wins') = 'array'),
     CONSTRAINT weekly_plan_review_lesson CHECK (jsonb_typeof(review -> 'lesson') = 'string')
 );
-
-CREATE INDEX weekly_plan_cycle_idx ON weekly_plan (user_id, cycle_id);
 
 COMMENT ON TABLE weekly_plan IS 'One week of a cycle.';
 COMMENT ON COLUMN weekly_plan.id IS 'Key of the row.';

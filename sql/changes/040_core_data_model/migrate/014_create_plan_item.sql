@@ -18,7 +18,7 @@ CREATE TABLE plan_item (
     created_at     timestamptz NOT NULL DEFAULT now(),
     updated_at     timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT plan_item_pkey PRIMARY KEY (id),
-    CONSTRAINT plan_item_one_per_task_per_week UNIQUE (weekly_plan_id, task_id),
+    CONSTRAINT plan_item_one_per_task_per_week UNIQUE (user_id, weekly_plan_id, task_id),
     CONSTRAINT plan_item_weekly_plan_fkey FOREIGN KEY (weekly_plan_id, cycle_id, user_id) REFERENCES weekly_plan (id, cycle_id, user_id) ON DELETE CASCADE,
     CONSTRAINT plan_item_task_fkey FOREIGN KEY (task_id, cycle_id, user_id) REFERENCES task (id, cycle_id, user_id) ON DELETE CASCADE,
     CONSTRAINT plan_item_quota_range CHECK (quota BETWEEN 0 AND 100),

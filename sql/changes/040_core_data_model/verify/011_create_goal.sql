@@ -21,9 +21,8 @@ WITH wanted (kind, name, definition) AS (
         ('constraint', 'goal_measure_target', 'CHECK ((jsonb_typeof((measure -> ''target''::text)) = ''number''::text))'),
         ('constraint', 'goal_pkey', 'PRIMARY KEY (id)'),
         ('constraint', 'goal_id_cycle_user_key', 'UNIQUE (id, cycle_id, user_id)'),
-        ('constraint', 'goal_one_per_type_per_cycle', 'UNIQUE (cycle_id, goal_type)'),
+        ('constraint', 'goal_one_per_type_per_cycle', 'UNIQUE (user_id, cycle_id, goal_type)'),
         ('constraint', 'goal_cycle_fkey', 'FOREIGN KEY (cycle_id, user_id) REFERENCES cycle(id, user_id) ON DELETE CASCADE'),
-        ('index', 'goal_cycle_idx', 'btree (user_id, cycle_id)'),
         ('trigger', 'touch_row', 'before update, each row touch_row()'),
         ('policy', 'own_rows', 'for all to everybody using (user_id = ( SELECT current_app_user() AS current_app_user)) with check (user_id = ( SELECT current_app_user() AS current_app_user))'),
         ('row security', '', 'enabled, forced')

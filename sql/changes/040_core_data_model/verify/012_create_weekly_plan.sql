@@ -20,9 +20,8 @@ WITH wanted (kind, name, definition) AS (
         ('constraint', 'weekly_plan_review_lesson', 'CHECK ((jsonb_typeof((review -> ''lesson''::text)) = ''string''::text))'),
         ('constraint', 'weekly_plan_pkey', 'PRIMARY KEY (id)'),
         ('constraint', 'weekly_plan_id_cycle_user_key', 'UNIQUE (id, cycle_id, user_id)'),
-        ('constraint', 'weekly_plan_one_per_week', 'UNIQUE (cycle_id, week_number)'),
+        ('constraint', 'weekly_plan_one_per_week', 'UNIQUE (user_id, cycle_id, week_number)'),
         ('constraint', 'weekly_plan_cycle_fkey', 'FOREIGN KEY (cycle_id, user_id) REFERENCES cycle(id, user_id) ON DELETE CASCADE'),
-        ('index', 'weekly_plan_cycle_idx', 'btree (user_id, cycle_id)'),
         ('trigger', 'touch_row', 'before update, each row touch_row()'),
         ('policy', 'own_rows', 'for all to everybody using (user_id = ( SELECT current_app_user() AS current_app_user)) with check (user_id = ( SELECT current_app_user() AS current_app_user))'),
         ('row security', '', 'enabled, forced')

@@ -19,7 +19,7 @@ WITH wanted (kind, name, definition) AS (
         ('constraint', 'plan_item_done_range', 'CHECK (((done >= 0) AND (done <= 1000)))'),
         ('constraint', 'plan_item_note_length', 'CHECK (((char_length(note) >= 0) AND (char_length(note) <= 2000)))'),
         ('constraint', 'plan_item_pkey', 'PRIMARY KEY (id)'),
-        ('constraint', 'plan_item_one_per_task_per_week', 'UNIQUE (weekly_plan_id, task_id)'),
+        ('constraint', 'plan_item_one_per_task_per_week', 'UNIQUE (user_id, weekly_plan_id, task_id)'),
         ('constraint', 'plan_item_weekly_plan_fkey', 'FOREIGN KEY (weekly_plan_id, cycle_id, user_id) REFERENCES weekly_plan(id, cycle_id, user_id) ON DELETE CASCADE'),
         ('constraint', 'plan_item_task_fkey', 'FOREIGN KEY (task_id, cycle_id, user_id) REFERENCES task(id, cycle_id, user_id) ON DELETE CASCADE'),
         ('index', 'plan_item_weekly_plan_idx', 'btree (user_id, cycle_id, weekly_plan_id)'),
