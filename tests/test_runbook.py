@@ -132,6 +132,22 @@ def test_a_rehearsal_says_the_same_words_each_time(server: embedded.Server) -> N
     ]
 
 
+def test_steps_in_a_group_are_gated_and_applied_one_after_the_other(server: embedded.Server) -> None:
+    runbook = Runbook.open(throwaway.NAME, planted=[])
+    runbook.preflight()
+    assert runbook.sql(*STEPS[:2]).text == "migrate/001_add_note.sql\nmigrate/002_build_index.sql"
+    gates = asyncio.run(runbook.gate(*STEPS[:2]))
+    assert gates.text.splitlines() == [
+        "gate 001_add_note ... open, approved by the rehearsal",
+        "gate 002_build_index ... open, approved by the rehearsal",
+    ]
+    # The third has no GO: what stands before it is done, and stays.
+    with pytest.raises(GateClosed):
+        asyncio.run(runbook.apply(*STEPS))
+    assert statuses(runbook)[:2] == ["done", "done"]
+    assert [heading for heading, _ in runbook.shown][-2:] == ["001_add_note", "002_build_index"]
+
+
 def test_opening_again_closes_the_one_before(server: embedded.Server) -> None:
     before = rehearsals(server)
     for _ in range(2):
