@@ -20,8 +20,8 @@ LAYERS = (
     ("errors", "detail"),
     ("lockmode", "target", "queries", "server", "journal", "history", "kernel"),
     ("naming", "folder", "places", "identity", "loading", "window", "spec", "made"),
-    ("session", "spelling", "clone"),
-    ("header", "pace"),
+    ("session", "spelling"),
+    ("header", "pace", "clone"),
     ("looking", "rowhold", "board", "race", "racer"),
     ("continuity", "interleaving"),
     (
