@@ -557,6 +557,19 @@ def test_only_a_member_of_lock_admin_unlocks_and_can_do_nothing_else(ada: Connec
     assert refusal(ada, set_quota(ADA, 7, 5)) == LOCKED
 
 
+def test_a_member_who_does_not_inherit_has_to_take_the_role_on(place: Place, sit: Sit) -> None:
+    clear = "UPDATE cycle SET lock_enforced = false"
+    grants = ("ALTER ROLE {0} NOINHERIT", "GRANT lock_admin TO {0}", "GRANT SELECT, UPDATE ON cycle TO {0}")
+    with throwaway.role(sit("superuser"), *grants) as name:
+        whole = dataclasses.replace(place, logins={**place.logins, "member": name})
+        with connect(whole.conninfo("member")) as member:
+            member.execute(SAMPLE_ID)
+            member.execute(f"SELECT set_config('app.user_id', {key(ADA)}::text, false)".encode())
+            assert refusal(member, clear) == LOCKED
+            member.execute("SET ROLE lock_admin")
+            assert changed(member, clear) == 1
+
+
 def test_who_has_both_roles_still_has_to_unlock_first(sit: Sit) -> None:
     support = sit("support", ADA)
     assert refusal(support, set_quota(ADA, 7)) == LOCKED
