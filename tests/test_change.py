@@ -48,6 +48,7 @@ FILES = {
     ),
     "timing/10_lookup.sql": "-- Look up\n-- expect: rows 1\n\nSELECT 1 AS one;\n",
     "samples/go.sql": "INSERT INTO classes VALUES (1);\n",
+    "samples/data.sql": "SELECT 1;\n",
     "samples/no_go/10_duplicate_codes.sql": "BEGIN; INSERT INTO classes VALUES (1); COMMIT;\n",
     "samples/traffic/reader.sql": "SELECT 1;\n",
 }
@@ -100,6 +101,7 @@ def test_everything_in_the_folder_is_read_in_order(loaded: Change, tmp_path: Pat
     ]
     assert [script.label for script in loaded.timings] == ["timing/10_lookup.sql"]
     assert loaded.go_sample == folder / "samples/go.sql"
+    assert loaded.data_sample == folder / "samples/data.sql"
     assert loaded.no_go_samples == {"10_duplicate_codes": folder / "samples/no_go/10_duplicate_codes.sql"}
     assert loaded.traffic == (folder / "samples/traffic/reader.sql",)
     assert loaded.requires == ("005_b", "004_a")
@@ -153,6 +155,7 @@ def test_a_change_needs_no_more_than_a_readme_and_one_whole_step(write: Write) -
     loaded = change.load(NAME, root=write({**optional, "README.md": "no heading"}))
     assert loaded.title == NAME
     assert (loaded.preflight, loaded.go_sample, loaded.no_go_samples, loaded.traffic) == ((), None, {}, ())
+    assert loaded.data_sample is None
 
 
 def test_windows_line_ends_load_and_keep_their_bytes(write: Write) -> None:
@@ -231,13 +234,13 @@ TITLE = "-- T\n-- lock: none\n\n"
         ),
         (
             {"prefligth/10_x.sql": CHECK},
-            "prefligth has no place in a change\n  next: there may be README.md, migrate, preflight, remedy,"
-            " rollback, samples, timing, verify; rename it or take it out",
+            "prefligth has no place in a change\n  next: there may be README.md, contracts, migrate, papers,"
+            " preflight, remedy, rollback, samples, timing, verify; rename it or take it out",
         ),
         (
             {"samples/nogo/10_x.sql": ""},
             "samples/nogo has no place in a change\n"
-            "  next: there may be go.sql, no_go, traffic; rename it or take it out",
+            "  next: there may be data.sql, go.sql, no_go, traffic; rename it or take it out",
         ),
         (
             {"timing": "", "timing/10_lookup.sql": None},

@@ -46,6 +46,12 @@ ALLOWED: dict[str, tuple[str, Callable[[Script], bool]]] = {
         "IF NOT EXISTS would take the invalid index of a failed build for a good one; the runner clears it",
         lambda script: all(one.verb == "CREATE INDEX" and one.concurrently for one in script.statements),
     ),
+    "prefer-bigint-over-smallint": (
+        "a quantity, not a key: a CHECK in the same file keeps it far below the limit",
+        lambda script: all(
+            f"CHECK ({name} BETWEEN " in script.text for name in re.findall(r"(\w+) +smallint", script.text)
+        ),
+    ),
     "ban-drop-constraint": (
         "dropped and added again in one statement, so that the file can be run twice and nobody sees it missing",
         lambda script: all(
@@ -253,6 +259,26 @@ def test_observed_locks_are_the_declared_ones_and_everything_is_restored(
     assert [(file.file, file.declared, file.observed) for file in done.differing] == []
     assert done.not_restored == ()
     assert done.holds
+
+
+@every_change
+def test_the_sample_data_reaches_every_new_table_and_may_be_loaded_twice(
+    name: str, changes: Callable[[str], Change], copy: Copy, tmp_path: Path
+) -> None:
+    chosen = changes(name)
+    if chosen.data_sample is None:
+        return
+    with copy(name) as conninfo:
+        with throwaway.running(chosen, conninfo, tmp_path) as run:
+            before = set(rows_of(run.control))
+            throwaway.apply(run)
+        with throwaway.looking(conninfo) as conn:
+            conn.execute(chosen.data_sample.read_bytes())
+            loaded = rows_of(conn)
+            made = sorted(set(loaded) - before)
+            assert [table for table in made if not session.value(conn, f"SELECT count(*) FROM {table}")] == []
+            conn.execute(chosen.data_sample.read_bytes())
+            assert rows_of(conn) == loaded
 
 
 # --- remedies ----------------------------------------------------------------------------------------------

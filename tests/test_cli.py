@@ -33,7 +33,7 @@ HEAVY = [
     "nbconvert",
     "nbformat",
 ]
-HEAVY += ["numpy", "pandas", "sqlalchemy"]
+HEAVY += ["numpy", "pandas", "pygraphviz", "sqlalchemy"]
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import uuid
 from pathlib import Path
@@ -65,3 +66,31 @@ def test_rows_owners_grants_and_the_ledger_stay_behind(
                                        " WHERE oid = 'things'::regclass") == "postgres"  # fmt: skip
         embedded.drop_database(server, name)
         conn.execute("ALTER TABLE things OWNER TO postgres")
+
+
+def test_roles_that_policies_or_the_change_name_are_made_without_any_right(
+    conn: Conn, database: str, server: embedded.Server, major: int
+) -> None:
+    # The target is another server than the embedded one: its roles are not there.
+    folder = Path(f"/tmp/pgrunbook-clone-{uuid.uuid4().hex[:6]}")
+    other = embedded.start(major, folder=folder)
+    marks = [f"role_{uuid.uuid4().hex[:12]}" for _ in range(3)]
+    in_policy, in_change, unnamed = marks
+    source = target.rehearsal(embedded.create_database(other, "source"))
+    try:
+        with session.connect(source, purpose="source") as there:
+            for name in marks:
+                there.execute(f"CREATE ROLE {name} LOGIN SUPERUSER")
+            there.execute(TABLE + f"CREATE POLICY seen ON things TO {in_policy} USING (true)")
+        name = f"clone_{uuid.uuid4().hex[:12]}"
+        clone(source, server, name, naming=f"GRANT SELECT ON things TO {in_change};")
+        embedded.drop_database(server, name)
+        query = (
+            "SELECT rolname AS name, rolsuper OR rolcanlogin AS may FROM pg_roles WHERE rolname = ANY (%s)"
+        )
+        made = conn.execute(query, (marks,)).fetchall()
+        assert {row["name"]: row["may"] for row in made} == {in_policy: False, in_change: False}
+    finally:
+        embedded.stop(other)
+        shutil.rmtree(folder, ignore_errors=True)
+        conn.execute(f"DROP ROLE IF EXISTS {in_policy}, {in_change}, {unnamed}")

@@ -264,6 +264,28 @@ TEXTS: list[tuple[RunbookError, int, str]] = [
         "  next: mend the files, or apply with --no-rehearsal if you know why; nothing was changed",
     ),
     (
+        errors.MadeFilesNotWritten(folder="/papers", reason="Permission denied"),
+        1,
+        "the files cannot be written to /papers: Permission denied\n"
+        "  next: let this user write there, or name another folder with --to",
+    ),
+    (
+        errors.MadeFilesDiffer(
+            command="papers", change="060_x", folder="/papers", differences=["overview.md: not there"]
+        ),
+        1,
+        "the papers of 060_x in /papers are not what the catalog says\n"
+        "  overview.md: not there\n"
+        "  next: run `pgrunbook papers 060_x` and commit what it writes",
+    ),
+    (
+        errors.PapersMistaken(change="060_x", mistakes=["decisions.md line 1: `a` is neither"]),
+        1,
+        "the papers of 060_x name what is not there\n"
+        "  decisions.md line 1: `a` is neither\n"
+        "  next: write the name as the catalog, the change or the project has it; only `code` is looked up",
+    ),
+    (
         errors.ReasonMissing(option="--end"),
         3,
         "--end needs a reason\n  next: add --reason TEXT; it is kept in the record",
@@ -536,6 +558,11 @@ TEXTS: list[tuple[RunbookError, int, str]] = [
         errors.NothingToTest(found="no test is named x", next_step="leave -k out"),
         1,
         "no test is named x\n  next: leave -k out",
+    ),
+    (
+        errors.NoContract(change="010_x", found="it makes no table", next_step="choose another"),
+        1,
+        "010_x has no contract: it makes no table\n  next: choose another",
     ),
     (
         errors.JournalRefused(path="/records/x/journal.jsonl", reason="No space left on device"),

@@ -142,7 +142,7 @@ def test_git_ignores_nothing_of_the_library_and_all_that_is_made() -> None:
         str(file.relative_to(ROOT))
         for folder in ("lib", "sql", "notebooks", "tests")
         for file in (ROOT / folder).rglob("*")
-        if file.is_file() and not {"__pycache__", ".ipynb_checkpoints"} & set(file.parts)
+        if file.is_file() and not {"__pycache__", ".ipynb_checkpoints", "node_modules"} & set(file.parts)
         if ".egg-info" not in str(file)
     ]
     kept += ["lib/pgrunbook/views/template/index.html.j2", "records/example/record.html"]

@@ -141,6 +141,13 @@ def test_tables_that_are_dropped_or_renamed_are_still_known_by_name(rehearse: Re
     assert rehearse(files).holds
 
 
+def test_a_grant_declares_no_lock_on_any_major(rehearse: Rehearse) -> None:
+    proof = """SELECT 'grant' AS missing WHERE NOT EXISTS (SELECT FROM pg_class, aclexplode(relacl) AS acl
+        WHERE relname = 'things' AND acl.grantee = 0);"""
+    files = step("GRANT SELECT ON things TO PUBLIC;", proof, "REVOKE ALL ON things FROM PUBLIC;", lock="none")
+    assert rehearse(files).holds
+
+
 def test_a_way_back_that_restores_not_everything_is_found(rehearse: Rehearse) -> None:
     done = rehearse(changed({"rollback/003_require_code.sql": FILES["rollback/001_add_note.sql"]}))
     gone = "- column public.things.note text"

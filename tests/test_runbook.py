@@ -132,6 +132,22 @@ def test_a_rehearsal_says_the_same_words_each_time(server: embedded.Server) -> N
     ]
 
 
+def test_steps_in_a_group_are_gated_and_applied_one_after_the_other(server: embedded.Server) -> None:
+    runbook = Runbook.open(throwaway.NAME, planted=[])
+    runbook.preflight()
+    assert runbook.sql(*STEPS[:2]).text == "migrate/001_add_note.sql\nmigrate/002_build_index.sql"
+    gates = asyncio.run(runbook.gate(*STEPS[:2]))
+    assert gates.text.splitlines() == [
+        "gate 001_add_note ... open, approved by the rehearsal",
+        "gate 002_build_index ... open, approved by the rehearsal",
+    ]
+    # The third has no GO: what stands before it is done, and stays.
+    with pytest.raises(GateClosed):
+        asyncio.run(runbook.apply(*STEPS))
+    assert statuses(runbook)[:2] == ["done", "done"]
+    assert [heading for heading, _ in runbook.shown][-2:] == ["001_add_note", "002_build_index"]
+
+
 def test_opening_again_closes_the_one_before(server: embedded.Server) -> None:
     before = rehearsals(server)
     for _ in range(2):
@@ -409,6 +425,16 @@ def test_duplicates_are_shown_and_written_beside_the_record(live: Runbook, conn:
     written = (live.run.records / live.run.run_id / "duplicates.csv").read_text(encoding="utf-8")
     assert [line.split(",")[2] for line in written.splitlines()[1:]] == ["101", "102"]
     assert live.shown[-1] == ("Duplicates of things", view)
+
+
+def test_the_diagram_of_the_change_is_shown_and_goes_to_the_record(live: Runbook) -> None:
+    view = live.diagram()
+    assert view.text == "diagram: 1 table"
+    assert view.svg is not None
+    assert live.shown[-1] == ("Data model", view)
+    live.record()
+    [record] = live.run.records.glob("*/record.html")
+    assert "Entity-relationship diagram, 700_throwaway: 1 table" in record.read_text(encoding="utf-8")
 
 
 def test_a_record_can_be_written_before_any_step_and_again(live: Runbook) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import replace
 from pathlib import Path
 
@@ -81,6 +82,13 @@ def test_a_stall_beyond_the_budget_is_said_without_its_length() -> None:
 
 def test_no_step_has_no_waits() -> None:
     assert costs.locks([], 100).text == "lock waits of 0 steps: nobody stalled"
+
+
+def test_a_step_is_judged_by_its_own_stall_budget() -> None:
+    patient = dataclasses.replace(outcome(seconds=1.0, waited_ms=400.0), stall_budget_ms=1000)
+    assert costs.locks([patient], 100).text == "lock waits of 1 step: nobody stalled"
+    strict = dataclasses.replace(patient, stall_budget_ms=50)
+    assert "longer than the budget of 50 ms" in costs.locks([patient, strict], 100).text
 
 
 def test_sizes_go_from_before_the_first_step_to_after_the_last() -> None:

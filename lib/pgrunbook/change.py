@@ -22,7 +22,7 @@ __all__ = ["Change", "Script", "Step", "load", "names", "root_from"]
 _FILE_NAME = re.compile(r"[0-9]{2,3}_[a-z0-9_]+")
 _STEP_NAME = re.compile(r"([0-9]{3}[a-z]?)_[a-z0-9_]+")
 _ROLLBACK_NAME = re.compile(r"([0-9]{3}[a-z]?_[a-z0-9_]+)(?:\.([1-9]))?")
-_FOLDERS = {"README.md", "samples", *(kind.value for kind in Kind)}
+_FOLDERS = {"README.md", "contracts", "papers", "samples", *(kind.value for kind in Kind)}
 
 Named = TypeVar("Named", "Script", "Step")
 
@@ -53,6 +53,8 @@ class Change:
     go_sample: Path | None = None
     no_go_samples: Mapping[str, Path] = field(default_factory=dict, hash=False)
     traffic: tuple[Path, ...] = ()
+    data_sample: Path | None = None
+    """Rows for what the change makes, to be loaded after it, any number of times."""
 
     @property
     def title(self) -> str:
@@ -154,7 +156,7 @@ class _ChangeFolder(Folder):
             self.refuse("README.md is missing", "say on one page what the change is for and how it goes back")
         steps = self.steps()
         preflight = tuple(self.guarding(script, steps) for script in self.scripts(Kind.PREFLIGHT))
-        self.entries("samples", {"go.sql", "no_go", "traffic"})
+        self.entries("samples", {"go.sql", "data.sql", "no_go", "traffic"})
         no_go = {path.stem: path for path in self.files("samples/no_go", _FILE_NAME)}
         for name, path in no_go.items():
             if name not in {check.name for check in preflight}:
@@ -162,9 +164,9 @@ class _ChangeFolder(Folder):
                     f"{self.label(path)} has no check of its name in preflight/",
                     f"write preflight/{name}.sql, or name the sample after the check that it must fail",
                 )
-        go = self.path / "samples" / "go.sql"
+        go, data = (self.path / "samples" / name for name in ("go.sql", "data.sql"))
         traffic = self.files("samples/traffic", re.compile(r"[a-z0-9_]+"))
-        samples = [*([go] if go.is_file() else []), *no_go.values(), *traffic]
+        samples = [*(path for path in (go, data) if path.is_file()), *no_go.values(), *traffic]
         for path in samples:
             statement.parse(self.text(path), file=self.label(path))
         return Change(
@@ -179,6 +181,7 @@ class _ChangeFolder(Folder):
             go_sample=go if go in samples else None,
             no_go_samples=MappingProxyType(no_go),
             traffic=traffic,
+            data_sample=data if data in samples else None,
         )
 
     def steps(self) -> tuple[Step, ...]:

@@ -98,6 +98,24 @@ def parser() -> argparse.ArgumentParser:
         verb("new-remedy", "write the remedy for duplicates into the change; only reads the target"),
         writes=True,
     )
+    contracts = verb(
+        "contracts",
+        "write what a front end may rely on: TypeScript, JSON Schema and Pydantic models of the change's tables",
+        live=False,
+    )
+    contracts.add_argument(
+        "--check", action="store_true", help="write nothing; exit code 1 when the files differ"
+    )
+    contracts.add_argument("--to", metavar="DIR", help="another folder than contracts/ of the change")
+    papers = verb(
+        "papers",
+        "write overview, diagram and way back of the change's data model; look up every name in its decisions",
+        live=False,
+    )
+    papers.add_argument(
+        "--check", action="store_true", help="write nothing; exit code 1 when the files differ"
+    )
+    papers.add_argument("--to", metavar="DIR", help="another folder than papers/ of the change")
     new = verb("new", "copy the template to a new change and its notebook", change=False, live=False)
     new.add_argument("name", help="number and words, e.g. 060_invoice_number")
     verbs.add_parser("lab", help="open JupyterLab on the notebooks, embedded server running", add_help=False)

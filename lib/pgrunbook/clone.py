@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import subprocess
 from collections.abc import Mapping, Sequence
 
+from psycopg import errors, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from pgrunbook import session
 from pgrunbook.errors import RehearsalFailed
 from pgrunbook.server import Server, create_database, drop_database
 from pgrunbook.target import Target
@@ -16,23 +20,24 @@ from pgrunbook.target import rehearsal as rehearsal_target
 __all__ = ["clone"]
 
 
-def clone(source: Target, server: Server, name: str) -> Target:
+def clone(source: Target, server: Server, name: str, *, naming: str = "") -> Target:
     """Make a database on the embedded server with the schema of `source` and no rows; return it.
 
-    Owners, grants and the ledger stay behind. The password goes to pg_dump through the environment, never
-    through its arguments. Raises RehearsalFailed with the last lines of what pg_dump or psql said; then no
-    database is left.
+    Owners, grants and the ledger stay behind. Roles of the source that its policies name, or the text `naming`,
+    are made there without any right, as they cannot be named otherwise; they stay. The password goes to pg_dump
+    through the environment, never through its arguments. Raises RehearsalFailed with the last lines of what
+    pg_dump or psql said; then no database is left.
     """
     target = rehearsal_target(create_database(server, name))
     try:
-        _copy_schema(source, target, server)
+        _copy_schema(source, target, server, naming)
     except BaseException:
         drop_database(server, name)
         raise
     return target
 
 
-def _copy_schema(source: Target, target: Target, server: Server) -> None:
+def _copy_schema(source: Target, target: Target, server: Server, naming: str) -> None:
     parts = {key: str(part) for key, part in conninfo_to_dict(source.conninfo).items() if part is not None}
     password = parts.pop("password", None)
     environment = {**os.environ, **({"PGPASSWORD": password} if password else {})}
@@ -43,6 +48,7 @@ def _copy_schema(source: Target, target: Target, server: Server) -> None:
         ],
         environment,
     )  # fmt: skip
+    _make_roles(source, target, naming + dumped.decode(errors="replace"))
     _run(
         [
             str(server.bin / "psql"),
@@ -57,6 +63,17 @@ def _copy_schema(source: Target, target: Target, server: Server) -> None:
         {**os.environ, "PGOPTIONS": "-c client_min_messages=warning"},
         given=dumped,
     )
+
+
+def _make_roles(source: Target, target: Target, text: str) -> None:
+    with session.connect(source, purpose="roles") as conn:
+        there = [row["name"] for row in conn.execute("SELECT rolname::text AS name FROM pg_roles").fetchall()]
+    with session.connect(target, purpose="roles") as conn:
+        for name in there:
+            if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) and not name.startswith("pg_"):
+                # Most often the server has it; another rehearsal may be making it now.
+                with contextlib.suppress(errors.DuplicateObject, errors.UniqueViolation):
+                    conn.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(name)))
 
 
 def _run(command: Sequence[str], environment: Mapping[str, str], *, given: bytes = b"") -> bytes:

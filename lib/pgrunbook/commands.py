@@ -13,13 +13,14 @@ from typing import Any
 import psycopg
 
 from pgrunbook import change as changes
-from pgrunbook import duplication, race, repairing, session, standing, target, workbench
+from pgrunbook import contracting, duplication, race, repairing, session, standing, target, workbench
 from pgrunbook.blocking import blockers
 from pgrunbook.errors import FAILED, REFUSED, PreflightFailed, RehearsalDiffers, RunbookError
 from pgrunbook.headless import EmbeddedServer, Opened, Progress, interruptible, say
 from pgrunbook.laboratory import Laboratory
 from pgrunbook.ledger import Ledger
 from pgrunbook.loading import load_notebook_libraries
+from pgrunbook.papers.command import papers
 from pgrunbook.rehearsal import Rehearsal
 from pgrunbook.run import ROLLBACK, Run
 from pgrunbook.views import boards, costs, table
@@ -265,5 +266,7 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "races": races,
     "duplicates": duplication.show,
     "new-remedy": duplication.new_remedy,
+    "contracts": contracting.contracts,
+    "papers": papers,
     "new": workbench.new,
 }

@@ -7,6 +7,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pgrunbook import change as changes
 from pgrunbook import duplicates, places, session, strategies, target, uniquekey
@@ -17,13 +18,14 @@ from pgrunbook.errors import BadChange, BadKey, BadStrategy
 from pgrunbook.headless import say
 from pgrunbook.identity import new_run_id
 from pgrunbook.remedy import Repair
+from pgrunbook.run import Run
 from pgrunbook.session import Connection
 from pgrunbook.strategies import Draft, Strategy
 from pgrunbook.uniquekey import UniqueKey
 from pgrunbook.views import duplicates as pictures
 from pgrunbook.views.view import View
 
-__all__ = ["FILE", "Wanted", "describe", "keep", "look", "new_remedy", "show"]
+__all__ = ["FILE", "Wanted", "describe", "keep", "look", "new_remedy", "of_run", "show"]
 
 FILE = "duplicates.csv"
 _NAME = re.compile(r"[0-9]{2,3}_[a-z0-9_]+")
@@ -197,6 +199,15 @@ def show(given: argparse.Namespace) -> int:
     }
     say(given, "\n".join(text), facts)
     return 0
+
+
+def of_run(run: Run, table: str, key: str, *, export: bool, remedy: str, **how: Any) -> View:
+    """Return the view of a run's target; `remedy` tells what its first batch does, `export` also writes the file."""
+    wanted = Wanted(table, key, **how)
+    file = run.records / run.run_id / FILE if export else None
+    previewed = run.preview_remedy(remedy).repairs if remedy else None
+    with session.connect(run.target, purpose="duplicates") as conn:
+        return look(conn, wanted, file=file, previewed=previewed)
 
 
 def new_remedy(given: argparse.Namespace) -> int:

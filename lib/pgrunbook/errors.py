@@ -803,3 +803,50 @@ class ClassNotSaved(RunbookError):
         if not known:
             next_step = "look for the class when the server answers again, before you create it a second time"
         super().__init__(f"{found}: {reason}", details=[left], next_step=next_step)
+
+
+class NoContract(RunbookError):
+    """A contract for what a change makes cannot be written."""
+
+    def __init__(self, *, change: str, found: str, next_step: str) -> None:
+        """Name the change, what stands in the way and the way out."""
+        self.change = change
+        super().__init__(f"{change} has no contract: {found}", next_step=next_step)
+
+
+class MadeFilesNotWritten(RunbookError):
+    """Files that are made from the catalog cannot be written."""
+
+    def __init__(self, *, folder: str, reason: str) -> None:
+        """Name the folder and the system's reason."""
+        self.folder = folder
+        super().__init__(
+            f"the files cannot be written to {folder}: {reason}",
+            next_step="let this user write there, or name another folder with --to",
+        )
+
+
+class MadeFilesDiffer(RunbookError):
+    """Files that are made from the catalog are not what it says."""
+
+    def __init__(self, *, command: str, change: str, folder: str, differences: Sequence[str]) -> None:
+        """Name the command that makes them, the change, the folder and what differs, one a line."""
+        self.change, self.differences = change, tuple(differences)
+        super().__init__(
+            f"the {command} of {change} in {folder} are not what the catalog says",
+            details=differences,
+            next_step=f"run `pgrunbook {command} {change}` and commit what it writes",
+        )
+
+
+class PapersMistaken(RunbookError):
+    """A paper that is written by hand names what does not exist."""
+
+    def __init__(self, *, change: str, mistakes: Sequence[str]) -> None:
+        """Name the change and each name with its file and line."""
+        self.change, self.mistakes = change, tuple(mistakes)
+        super().__init__(
+            f"the papers of {change} name what is not there",
+            details=mistakes,
+            next_step="write the name as the catalog, the change or the project has it; only `code` is looked up",
+        )

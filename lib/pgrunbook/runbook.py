@@ -16,8 +16,10 @@ from pgrunbook import duplication, kernel, live, places, question, samples, serv
 from pgrunbook.errors import GateClosed, PreflightFailed
 from pgrunbook.gate import Policy
 from pgrunbook.loading import load_notebook_libraries
+from pgrunbook.papers.command import diagram
 from pgrunbook.run import ROLLBACK, Run
 from pgrunbook.server import Server
+from pgrunbook.several import several, several_awaited
 from pgrunbook.standing import words
 from pgrunbook.step import Budgets
 from pgrunbook.target import Kind
@@ -44,7 +46,6 @@ class Runbook:
     """
 
     def __init__(self, run: Run, embedded: Callable[[], Server]) -> None:
-        """Show a run; `open` is the way to make one."""
         self.run = run
         self._embedded = embedded
         self.shown: list[tuple[str, View]] = []
@@ -87,9 +88,8 @@ class Runbook:
             still_here=kernel.still_here,
             run_id=os.environ.get("PGRUNBOOK_RUN", ""),
         )
-        runbook = cls(run, embedded)
-        _open.append(runbook)
-        return runbook
+        _open.append(cls(run, embedded))
+        return _open[-1]
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> object:
         run = self.run
@@ -116,8 +116,9 @@ class Runbook:
         found = await self._live(f"undo of remedy {remedy}, tried", lambda: self.run.preview_undo(remedy))
         return self._shown(f"Remedy {remedy}, undo previewed", boards.undo_previewed(found))
 
+    @several
     def sql(self, step: str) -> View:
-        """Return the text of a step as it will be sent to the server."""
+        """Return the text of a step, or of several, as it will be sent to the server."""
         return boards.script(self.run.change.step(step).migrate)
 
     def status(self) -> View:
@@ -164,19 +165,19 @@ class Runbook:
         `how` is the rest of `duplication.Wanted`; `remedy` tells what its first batch does, `export` writes all
         groups beside the record. Raises BadKey, BadStrategy.
         """
-        file = self.run.records / self.run.run_id / duplication.FILE if export else None
-        previewed = self.run.preview_remedy(remedy).repairs if remedy else None
-        wanted = duplication.Wanted(table, key, **how)
-        with session.connect(self.run.target, purpose="duplicates") as conn:
-            view = duplication.look(conn, wanted, file=file, previewed=previewed)
+        view = duplication.of_run(self.run, table, key, export=export, remedy=remedy, **how)
         return self._shown(f"Duplicates of {table}", view)
 
-    async def gate(self, name: str) -> View:
-        """Ask the operator for GO on a step, a remedy or "rollback"; where nobody is there, the policy decides.
+    def diagram(self) -> View:
+        """Return the tables of the change and the foreign keys between them, as the target has them now."""
+        return self._shown("Data model", diagram(self.run.change, self.run.target))
 
-        A step that is done already and a remedy that finds nothing need no answer. Raises GateClosed when the
-        answer is no, PreflightFailed when the board does not say GO. For the rollback a no is an ordinary
-        answer: the change stays.
+    @several_awaited
+    async def gate(self, name: str) -> View:
+        """Ask the operator for GO on steps, a remedy or "rollback"; where nobody is there, the policy decides.
+
+        What is done already and a remedy that finds nothing need no answer. Raises GateClosed when it is no (but
+        for the rollback: the change stays then), PreflightFailed when the board does not say GO.
         """
         if why := await asyncio.to_thread(question.settled, self.run, name):
             return self._shown(f"Gate {name}", View(f"gate {name} ... not asked: {why}"))
@@ -188,9 +189,8 @@ class Runbook:
         except GateClosed as closed:
             if name != ROLLBACK:
                 raise
-            return self._shown(
-                "Gate rollback", View(f"gate rollback ... closed, the change stays: {closed.reason}")
-            )
+            line = f"gate rollback ... closed, the change stays: {closed.reason}"
+            return self._shown("Gate rollback", View(line))
         except PreflightFailed:
             self._show_board(name)
             raise
@@ -218,8 +218,9 @@ class Runbook:
         done = await self._live(f"undo of remedy {name}", lambda: self.run.undo_remedy(name))
         return self._shown(f"Remedy {name}, undone", boards.undone(done))
 
+    @several_awaited
     async def apply(self, step: str) -> View:
-        """Apply one step whose gate is open; run the cell again to resume after anything."""
+        """Apply a step, or several in order, whose gates are open; run the cell again to resume after anything."""
         chosen = self.run.change.step(step)
         title = chosen.migrate.header.title
         try:
@@ -262,7 +263,6 @@ class Runbook:
 
     def record(self) -> View:
         """Write the HTML record of this run; where it lies is shown to whoever is there."""
-        # The libraries behind it take seconds to load: nobody should wait for them at the first cell.
         load_notebook_libraries()
         from pgrunbook.record import write_record
 

@@ -70,7 +70,10 @@ def locks(done: Sequence[Outcome], stall_budget_ms: int) -> View:
         offset += length
         samples += one.observation.samples
     worst = max((one.worst_stall_ms for one in done), default=0.0)
-    line = f"lock waits of {counted(len(done), 'step')}: {verdict.stall_line(worst, stall_budget_ms)}"
+    # A step may have a budget of its own, in its header: each is judged by its own.
+    said = [verdict.stall_line(one.worst_stall_ms, one.stall_budget_ms) for one in done]
+    calm = verdict.stall_line(None, stall_budget_ms)
+    line = f"lock waits of {counted(len(done), 'step')}: {next((one for one in said if one != calm), calm)}"
     from pgrunbook.views import lock_waits
 
     picture = lock_waits.lock_waits(waits, stall_budget_ms=stall_budget_ms, held=held, samples=samples)

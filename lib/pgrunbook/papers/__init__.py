@@ -1,0 +1,1 @@
+"""The papers of a change: overview, diagram and way back made from the catalog, decisions checked against it."""

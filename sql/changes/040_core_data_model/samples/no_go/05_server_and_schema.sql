@@ -1,0 +1,3 @@
+-- On top of go.sql: the application may not use the schema
+
+REVOKE USAGE ON SCHEMA public FROM PUBLIC;

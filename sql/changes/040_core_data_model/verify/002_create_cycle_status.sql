@@ -1,0 +1,11 @@
+-- Enumeration cycle_status is there, with its values in order
+-- effect: The table that uses it cannot be made, or takes values that the application does not know.
+-- remedy: Run migrate/002_create_cycle_status.sql again; a type of another change has to be renamed first.
+
+SELECT
+    'type cycle_status' AS object,
+    'draft, active, completed, archived' AS expected,
+    coalesce(string_agg(e.enumlabel, ', ' ORDER BY e.enumsortorder), 'missing') AS found
+FROM pg_enum AS e
+WHERE e.enumtypid = to_regtype('cycle_status')
+HAVING string_agg(e.enumlabel, ', ' ORDER BY e.enumsortorder) IS DISTINCT FROM 'draft, active, completed, archived';
