@@ -15,6 +15,7 @@ import overhead
 import psycopg
 import pytest
 import remedy
+import rls
 import stall
 from clients import LIGHT, Latencies, Transaction
 from tools import Command, Tool, tools
@@ -178,3 +179,19 @@ def test_a_repair_that_reorders_messages_fails(
     monkeypatch.setitem(remedy.FACTS, "order", "SELECT clock_timestamp()")
     assert remedy.main(["--quick", "--only", "repair", *WHERE]) == 1
     assert "FAILED: repaired: order differ" in capsys.readouterr().out
+
+
+def test_what_row_security_costs_is_told_for_each_table_and_two_numbers_of_tenants(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "figures.json"
+    assert rls.main(["--quick", "--json", str(file)]) == 0
+    said = capsys.readouterr().out
+    assert all(f"{tenants:,} tenants" in said for tenants in rls.TENANTS)
+    asked = [rls.Asked(**one) for one in json.loads(file.read_text())]
+    assert {(one.query, one.way) for one in asked} == {
+        (query, way) for query in [*rls.QUERIES, *rls.WHOLE] for way in rls.WAYS
+    }
+    assert {one.calls for one in asked if one.way == rls.BY_HAND} == {0}
+    assert {one.calls for one in asked if one.way == rls.POLICY} == {1}
+    assert min(one.calls for one in asked if (one.query, one.way) == (rls.UNINDEXED, rls.NAIVE)) > 2_000

@@ -69,7 +69,9 @@ def run(argv: Sequence[str]) -> int:
         "-k", metavar="EXPRESSION", dest="expression", help="only the tests that match, on 18"
     )
     parser.add_argument(
-        "--faults", action="store_true", help="only the tests that kill processes and servers"
+        "--faults",
+        action="store_true",
+        help="only the tests that kill processes and servers, or take minutes",
     )
     options = parser.parse_args(argv)
     if not (ROOT / "tests").is_dir():
@@ -143,8 +145,7 @@ def _chosen(expression: str | None, faults: bool, reports: Path) -> list[Lane]:
             raise errors.NothingToTest(found="tests/faults holds no tests", next_step=next_step)
         majors = (18, 16, *([15] if DEBIANS_15.exists() else []))
         every = [
-            _tests(f"faults on {n}", "faults", reports / f"faults-{n}.xml", "tests/faults", major=n)
-            for n in majors
+            _tests(f"faults on {n}", "faults", reports / f"faults-{n}.xml", "tests", major=n) for n in majors
         ]
         return [dataclasses.replace(lane, seconds=FAULT_SECONDS) for lane in every]
     if expression is not None:
