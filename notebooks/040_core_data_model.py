@@ -279,12 +279,12 @@ await runbook.gate("rollback")
 await runbook.roll_back()
 
 # %% [markdown]
-# What is left in the schema? After a rollback you should see nothing: no table, no type, no function.
+# What is left of the nine tables? After a rollback you should see 0, and 9 where the change stays.
 
 # %%
 runbook.read(
-    "SELECT count(*) AS tables, (SELECT count(*) FROM pg_proc WHERE pronamespace = current_schema()::regnamespace) AS functions"
-    " FROM pg_class WHERE relnamespace = current_schema()::regnamespace"
+    "SELECT count(*) AS tables_left FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relname IN"
+    " ('vision', 'cycle', 'goal', 'weekly_plan', 'task', 'plan_item', 'audit_log', 'chat_session', 'chat_message')"
 )
 
 # %% [markdown]
