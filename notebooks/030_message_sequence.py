@@ -63,13 +63,8 @@ runbook.preflight()
 # Which messages have one number? The largest groups, the columns that tell their messages apart, and the number that each would get. You should see the totals first. `pgrunbook duplicates 030_message_sequence --export` writes all of them to a file.
 
 # %%
-runbook.duplicates(
-    "messages",
-    "channel_id, sequence",
-    where="channel_id IS NOT NULL",
-    strategy="resequence-gaps",
-    order="created_at",
-)
+as_the_remedy = {"strategy": "resequence-gaps", "order": "created_at"}
+runbook.duplicates("messages", "channel_id, sequence", where="channel_id IS NOT NULL", **as_the_remedy)
 
 # %% [markdown]
 # ## Rehearse

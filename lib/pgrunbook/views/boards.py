@@ -195,8 +195,9 @@ def _values(held: Mapping[str, object] | None, missing: str) -> str:
 
 def script(chosen: Script) -> View:
     """Return a file as it will be sent to the server."""
-    # JupyterLab would break long lines inside words.
-    html = f'<pre class="sql" style="word-break:normal">{escape(chosen.text.rstrip())}</pre>'
+    # JupyterLab would break long lines inside words, and its export would not keep columns below each other.
+    pre = f'<pre class="sql" style="word-break:normal;font-family:monospace">{escape(chosen.text.rstrip())}</pre>'
+    html = f"<p><em>{escape(chosen.label)}</em></p>\n{pre}"
     return View(chosen.label, html=html, facts={"sha256": chosen.sha256})
 
 
