@@ -71,9 +71,9 @@ FORGERIES = [
     "CREATE FUNCTION public.current_app_user(int) RETURNS uuid LANGUAGE sql RETURN NULL::uuid",
 ]
 REWRITES = ["UPDATE public.audit_log SET actor_id = NULL", "DELETE FROM public.audit_log WHERE false"]
-EMPTYINGS = [f"TRUNCATE public.{table}{how}" for table in [*TABLES, "audit_log"] for how in ("", " CASCADE")]
+EMPTYINGS = [f"TRUNCATE public.{table} CASCADE" for table in [*TABLES, "audit_log"]]
 OUTRAGES = [
-    *((APP_USER, one) for one in [*FORGERIES, *REWRITES, *EMPTYINGS]),
+    *((APP_USER, one) for one in [*FORGERIES, *FORGERIES, *REWRITES, *EMPTYINGS]),
     *((OWNER, one) for one in [*REWRITES, *EMPTYINGS]),
 ]
 # Tables that a session puts before the real ones.
@@ -339,7 +339,7 @@ class Machine(RuleBasedStateMachine):
     def set_document(self, who: tuple[Actor, Any], table: str, number: int, other: int) -> None:
         self.change(who, table, number, {DOCUMENTS[table][0]: one_of(documents(table), other)})
 
-    @rule(who=actors(), number=numbers, week=st.sampled_from(VALUES["week_number"]))
+    @rule(who=actors(), number=numbers, week=st.integers(0, 13))
     def move_week(self, who: tuple[Actor, Any], number: int, week: int) -> None:
         self.change(who, "weekly_plan", number, {"week_number": week})
 
