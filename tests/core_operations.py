@@ -320,7 +320,9 @@ class Machine(RuleBasedStateMachine):
         status=st.sampled_from(["planned", "completed"]),
     )
     def tell_progress(self, who: tuple[Actor, Any], number: int, done: int, status: str) -> None:
-        self.change(who, "plan_item", number, {"done": done, "status": status, "note": "so far"})
+        self.change(
+            who, "plan_item", number, {"done": done, "status": status, "created_at": VALUES["created_at"][1]}
+        )
 
     @rule(who=actors(), number=numbers, twist=numbers)
     def move_item(self, who: tuple[Actor, Any], number: int, twist: int) -> None:
