@@ -154,8 +154,8 @@ class Rules:
         return draft.settle(len(targets))
 
     def truncate(self, actor: Actor) -> Verdict:
-        """Nobody empties a table: who does not own it may not, who owns it is refused; so is one with children."""
-        return Verdict(frozenset({LOCKED, KEPT, "0A000"} if actor.role == OWNER else {DENIED}))
+        """Nobody empties a table: who does not own it may not, who owns it is refused."""
+        return Verdict(frozenset({LOCKED, KEPT} if actor.role == OWNER else {DENIED}))
 
     def overreach(self, actor: Actor) -> Verdict:
         """Rules and entries are beyond the application; entries that are written are beyond the owner, too."""

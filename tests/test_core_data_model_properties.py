@@ -232,5 +232,5 @@ def test_a_rule_that_is_taken_away_is_missed(
     monkeypatch.setattr(Machine, "sabotage", SABOTAGES[sabotage])
     with session(database) as conn:
         with pytest.raises(AssertionError):
-            drive(conn, 10_000, derandomize=True)
+            drive(conn, 20_000, derandomize=True)
         print(Machine.done.total(), "operations")

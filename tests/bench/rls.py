@@ -1,6 +1,6 @@
 """What row security costs: the natural query of each of the nine tables of change 040, on 100,000 rows of each.
 
-    python tests/bench/rls.py                     10 and 1,000 tenants, two minutes
+    python tests/bench/rls.py                     10 and 1,000 tenants, a minute
     python tests/bench/rls.py --quick             small tables, seconds
 
 Three ways by turns, in one session: by hand (a role that passes row security, `user_id = ...` in the query), the
