@@ -54,7 +54,7 @@ def test_what_differs_is_said_and_nothing_is_written(desk: Desk) -> None:
     assert lines[1].startswith("  db.ts line ")
     assert 'should have \'export const Mood = z.enum(["sad"' in lines[1]
     assert lines[2] == "  db.py: not there"
-    assert lines[3] == f"  next: run `pgrunbook contracts {NAME}` and commit what it writes"
+    assert lines[3] == f"  next: run `pgrunbook contracts {NAME} --to {folder}` and commit what it writes"
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == kept
 
 

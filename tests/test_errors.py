@@ -59,7 +59,7 @@ TEXTS: list[tuple[RunbookError, int, str]] = [
     (
         errors.UnknownName(kind="change", name="x", known=[]),
         1,
-        "no change named 'x'\n  next: choose one of: none exist yet",
+        "no change named 'x'\n  next: there is no change to choose",
     ),
     (
         errors.NoTarget(),
@@ -84,6 +84,12 @@ TEXTS: list[tuple[RunbookError, int, str]] = [
         1,
         "service shop is a standby: it is in recovery and takes no changes\n"
         "  next: point PGRUNBOOK_TARGET at the primary, for example with target_session_attrs=read-write",
+    ),
+    (
+        errors.ServerTooOld(where="service shop", major=14, oldest=15),
+        1,
+        "service shop is PostgreSQL 14, and 15 is the oldest that pgrunbook works with\n"
+        "  next: upgrade the server first; nothing was changed",
     ),
     (
         errors.ReadOnlyTarget(where="service shop", user="ann"),
@@ -277,6 +283,15 @@ TEXTS: list[tuple[RunbookError, int, str]] = [
         "the papers of 060_x in /papers are not what the catalog says\n"
         "  overview.md: not there\n"
         "  next: run `pgrunbook papers 060_x` and commit what it writes",
+    ),
+    (
+        errors.MadeFilesDiffer(
+            command="contracts", change="060_x", folder="/a b", differences=["db.ts: not there"], to="/a b"
+        ),
+        1,
+        "the contracts of 060_x in /a b are not what the catalog says\n"
+        "  db.ts: not there\n"
+        "  next: run `pgrunbook contracts 060_x --to '/a b'` and commit what it writes",
     ),
     (
         errors.PapersMistaken(change="060_x", mistakes=["decisions.md line 1: `a` is neither"]),

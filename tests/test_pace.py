@@ -69,4 +69,5 @@ def test_progress_tells_rate_and_remaining_time() -> None:
     assert (done.rate, done.left_s) == (50, 30)
     assert Progress(2500, 2000, 10.0).left_s is None
     assert Progress(0, 2000).left_s is None
+    assert str(Progress(2500, 2000, 10.0)) == "2,500 rows, 250 a second"
     assert str(done) == "500 of about 2,000 rows, 50 a second, about 30 s left; batches of 100"

@@ -19,7 +19,7 @@ from psycopg.conninfo import make_conninfo
 
 from pgrunbook import server as embedded
 from pgrunbook import session, suite, target
-from pgrunbook.errors import CannotConnect, NotPrimary, ReadOnlyTarget
+from pgrunbook.errors import CannotConnect, NotPrimary, ReadOnlyTarget, ServerTooOld
 from pgrunbook.journal import Journal
 from pgrunbook.target import Kind, Target
 
@@ -306,6 +306,18 @@ def test_a_connection_is_autocommit_and_gives_dictionaries(live: Target) -> None
         assert conn.autocommit
         assert conn.execute("SELECT 1 AS one").fetchall() == [{"one": 1}]
         assert session.value(conn, "SELECT 1 WHERE false") is None
+
+
+def test_a_server_older_than_anything_that_was_tested_is_refused_at_once(
+    live: Target, major: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "OLDEST", major)
+    with opened(live):
+        pass
+    monkeypatch.setattr(session, "OLDEST", major + 1)
+    with pytest.raises(ServerTooOld) as caught:
+        session.connect(live, purpose="test")
+    assert (caught.value.major, caught.value.oldest) == (major, major + 1)
 
 
 def test_a_timeout_for_connecting_is_ours_unless_somebody_set_one(

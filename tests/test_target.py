@@ -53,6 +53,7 @@ def test_a_connection_string_is_read_as_libpq_reads_it(text: str, where: str) ->
         "host=db1 password = sw0rdfish with blanks",
         "postgresql://dba:sw0rdfish@[db1/shop",
         "postgresql://dba:sw0rdfish%zz@db1/shop",
+        "postgresql://db1/shop?password=sw0rdfish%ff",
         "postgresql://db1/shop?password=sw0rdfish&nonsense=1",
         "mysql://dba:sw0rdfish@db1/shop",
         "dbname=postgresql://dba:sw0rdfish@db1/shop",

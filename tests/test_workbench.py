@@ -120,7 +120,7 @@ def test_a_kernel_that_dies_is_told(desk: Desk) -> None:
 def test_a_change_without_a_notebook_cannot_be_rehearsed(desk: Desk) -> None:
     said = desk("rehearse", NAME)
     assert (said.code, said.out) == (1, "")
-    assert said.err == f"UnknownName: no notebook named '{NAME}'\n  next: choose one of: none exist yet\n"
+    assert said.err == f"UnknownName: no notebook named '{NAME}'\n  next: there is no notebook to choose\n"
 
 
 def test_a_change_that_does_not_load_is_refused_before_anything_starts(desk: Desk) -> None:

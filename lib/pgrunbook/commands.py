@@ -97,7 +97,8 @@ def apply(given: argparse.Namespace) -> int:
                     done = run.rehearse(running)
                 show("Rehearsal", boards.rehearsal(done))
                 _require_as_declared(done)
-            show("Queries before", costs.timings(run.time_queries(after=False), (), run.change))
+            if run.change.timings:
+                show("Queries before", costs.timings(run.time_queries(after=False), (), run.change))
             for step in (first, *others):
                 try:
                     if step is not first:
@@ -110,9 +111,12 @@ def apply(given: argparse.Namespace) -> int:
                 show(step.name, boards.outcomes([outcome], run.change))
             findings = run.verify()
             show("Verification", boards.verification(findings))
-            show("Queries after", costs.timings(run.timed_before, run.time_queries(after=True), run.change))
+            if run.change.timings:
+                timed = run.time_queries(after=True)
+                show("Queries after", costs.timings(run.timed_before, timed, run.change))
             show("Lock waits", costs.locks(run.outcomes, run.budgets.stall_ms))
-            show("Index builds", costs.builds(run.outcomes))
+            if any(one.observation.builds for one in run.outcomes):
+                show("Index builds", costs.builds(run.outcomes))
             show("Sizes", costs.sizes(run.outcomes))
             broken = any(finding.total or finding.problem for finding in findings)
             run.finish("verification failed" if broken else "done")

@@ -42,7 +42,11 @@ def contracts(given: argparse.Namespace) -> int:
     if given.check:
         if differences := made.differing(texts, folder):
             raise MadeFilesDiffer(
-                command=making.FOLDER, change=change.name, folder=str(folder), differences=differences
+                command=making.FOLDER,
+                change=change.name,
+                folder=str(folder),
+                differences=differences,
+                to=given.to,
             )
         say(given, f"{change.name}: the contract of {count} is what the catalog says", facts)
         return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -70,7 +71,7 @@ class UnknownName(RunbookError):
         self.kind, self.name, self.known = kind, name, tuple(known)
         super().__init__(
             f"no {kind} named {name!r}",
-            next_step=f"choose one of: {', '.join(known) if known else 'none exist yet'}",
+            next_step=f"choose one of: {', '.join(known)}" if known else f"there is no {kind} to choose",
         )
 
 
@@ -114,6 +115,18 @@ class NotPrimary(RunbookError):
         super().__init__(
             f"{where} is a standby: it is in recovery and takes no changes",
             next_step="point PGRUNBOOK_TARGET at the primary, for example with target_session_attrs=read-write",
+        )
+
+
+class ServerTooOld(RunbookError):
+    """The server is of a version that nothing here was tested on."""
+
+    def __init__(self, *, where: str, major: int, oldest: int) -> None:
+        """Name the server, its major version and the oldest that will do."""
+        self.where, self.major, self.oldest = where, major, oldest
+        super().__init__(
+            f"{where} is PostgreSQL {major}, and {oldest} is the oldest that pgrunbook works with",
+            next_step="upgrade the server first; nothing was changed",
         )
 
 
@@ -829,13 +842,16 @@ class MadeFilesNotWritten(RunbookError):
 class MadeFilesDiffer(RunbookError):
     """Files that are made from the catalog are not what it says."""
 
-    def __init__(self, *, command: str, change: str, folder: str, differences: Sequence[str]) -> None:
-        """Name the command that makes them, the change, the folder and what differs, one a line."""
+    def __init__(
+        self, *, command: str, change: str, folder: str, differences: Sequence[str], to: str | None = None
+    ) -> None:
+        """Name the command that makes them, the change, the folder and what differs; `to` if it was asked for."""
         self.change, self.differences = change, tuple(differences)
+        again = shlex.join(["pgrunbook", command, change, *(["--to", to] if to else [])])
         super().__init__(
             f"the {command} of {change} in {folder} are not what the catalog says",
             details=differences,
-            next_step=f"run `pgrunbook {command} {change}` and commit what it writes",
+            next_step=f"run `{again}` and commit what it writes",
         )
 
 

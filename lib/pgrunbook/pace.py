@@ -90,7 +90,8 @@ class Progress:
         >>> str(Progress(12_000, 0, 10.0, 400)), str(Progress(0, 7))
         ('12,000 rows, 1,200 a second; batches of 400', '0 of about 7 rows')
         """
-        of = f" of about {self.expected:,}" if self.expected else ""
+        # A repair of one row may have to move others: what was found beforehand is no total then.
+        of = f" of about {self.expected:,}" if self.expected and self.rows <= self.expected else ""
         rate = f", {self.rate:,.0f} a second" if self.rate else ""
         left = f", about {self.left_s:,.0f} s left" if self.left_s is not None else ""
         return f"{self.rows:,}{of} rows{rate}{left}" + (f"; batches of {self.size:,}" if self.size else "")

@@ -14,12 +14,13 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import DictRow, dict_row
 
 from pgrunbook import queries
-from pgrunbook.errors import CannotConnect, NotPrimary, ReadOnlyTarget
+from pgrunbook.errors import CannotConnect, NotPrimary, ReadOnlyTarget, ServerTooOld
 from pgrunbook.target import Kind, Target
 
 __all__ = ["Connection", "ServerFacts", "alive", "bind", "connect", "pid", "reading", "rows", "value"]
 
 Connection = psycopg.Connection[DictRow]
+OLDEST = 15  # the oldest major version of PostgreSQL that everything here was tested on
 _pids: WeakKeyDictionary[Connection, int] = WeakKeyDictionary()
 
 
@@ -50,7 +51,7 @@ def connect(target: Target, *, purpose: str) -> Connection:
     Timeouts that a role or database may have set are switched off: this project sets its own. Scripts
     are sent as UTF-8, every statement sees what was committed before it, and a query read through a cursor is
     planned for all of its rows, as every reader here wants them (PostgreSQL manual, 19.7.4).
-    Raises CannotConnect with the server's reason and never with a password.
+    Raises CannotConnect with the server's reason and never with a password, and ServerTooOld.
     """
     options = {"application_name": f"pgrunbook {purpose}"[:63], "client_encoding": "UTF8"}
     if not conninfo_to_dict(target.conninfo).get("connect_timeout") and not os.environ.get(
@@ -62,6 +63,9 @@ def connect(target: Target, *, purpose: str) -> Connection:
         conn = psycopg.connect(
             make_conninfo(target.conninfo, **options), autocommit=True, row_factory=dict_row
         )
+        if (major := conn.info.server_version // 10_000) < OLDEST:
+            conn.close()
+            raise ServerTooOld(where=target.where, major=major, oldest=OLDEST)
         conn.execute(_SETTINGS)
         _pids[conn] = value(conn, "SELECT pg_backend_pid()")
     except (psycopg.Error, ValueError) as error:

@@ -79,7 +79,8 @@ def from_environment(environment: Mapping[str, str]) -> Target:
     text = environment.get("PGRUNBOOK_TARGET", "").strip()
     if not text:
         raise NoTarget
-    with contextlib.suppress(psycopg.ProgrammingError):
+    # Escapes such as %ff make bytes that are no text.
+    with contextlib.suppress(psycopg.ProgrammingError, UnicodeDecodeError):
         conninfo = make_conninfo(text)
         # A connection string inside dbname, which psql would read, may hide a password from us.
         if not re.search("://|=", str(conninfo_to_dict(conninfo).get("dbname") or "")):

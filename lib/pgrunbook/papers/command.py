@@ -35,7 +35,7 @@ def papers(given: argparse.Namespace) -> int:
     if given.check:
         if differences := making.outdated(texts, folder):
             raise MadeFilesDiffer(
-                command="papers", change=change.name, folder=str(folder), differences=differences
+                command="papers", change=change.name, folder=str(folder), differences=differences, to=given.to
             )
         lines = [f"{change.name}: the papers are what the catalog says"]
     else:
