@@ -523,6 +523,49 @@ def test_claims_that_change_within_the_statement_do_not_hide_the_lock(
     assert plans(look) == before
 
 
+NEW_WEEK = f"""
+    INSERT INTO weekly_plan (id, user_id, cycle_id, week_number)
+    SELECT {{id}}, user_id, id, {{week}} FROM cycle WHERE id = {key("ada cycle")}"""
+FILLED = {
+    "its items before it": f"""
+        WITH i AS ({INTO} SELECT user_id, cycle_id, {key('ada new')}, id, 1 FROM task RETURNING id),
+            w AS ({NEW_WEEK.format(id=key('ada new'), week=9)} RETURNING id)
+        SELECT count(*) FROM i, w""",
+    "with the key of another week": f"""
+        WITH o AS (UPDATE weekly_plan SET id = gen_random_uuid() WHERE id = {key('ada week 6')} RETURNING id),
+            w AS ({NEW_WEEK.format(id=key('ada week 6'), week=9)} RETURNING id)
+        SELECT count(*) FROM o, w""",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("way", FILLED)
+def test_a_locked_week_that_is_made_anew_is_made_empty(ada: Connection, sit: Sit, way: str) -> None:
+    sit("unlocker", ADA).execute("UPDATE cycle SET lock_enforced = false")
+    assert changed(ada, f"DELETE FROM weekly_plan WHERE id = {key('ada week 9')}") == 1
+    with ada.transaction(force_rollback=True):
+        assert value(ada, FILLED[way]), "it is free where no lock is enforced"
+    ada.execute("UPDATE cycle SET lock_enforced = true")
+    look = sit("superuser")
+    before = plans(look)
+    assert refusal(ada, FILLED[way]) == LOCKED
+    assert plans(look) == before
+    assert changed(ada, NEW_WEEK.format(id=key("ada new"), week=9)) == 1
+    again = NEW_WEEK.format(id=key("ada week 7"), week=7) + " ON CONFLICT (id) DO UPDATE SET focus = 'x'"
+    assert changed(ada, again) == 1, "a week that is there already is not new"
+
+
+@pytest.mark.parametrize("who", ["application", "owner"])
+def test_claims_that_change_before_a_cascade_do_not_hide_the_lock(place: Place, sit: Sit, who: str) -> None:
+    look, conn = sit("superuser"), sit(who, ADA)
+    assert changed(conn, set_quota(ADA, 1)) == 1, "the guard has plans of this session now"
+    before = plans(look)
+    statement = (
+        f"DELETE FROM task WHERE id = {key('ada task Run')} RETURNING set_config('app.user_id', '', false)"
+    )
+    assert refusal(conn, statement) == LOCKED
+    assert plans(look) == before
+
+
 @pytest.mark.parametrize("table", AUDITED)
 def test_truncate_is_refused_for_owner_and_application(ada: Connection, sit: Sit, table: str) -> None:
     codes = dict.fromkeys(("vision", "cycle", "goal", "weekly_plan", "task", "plan_item"), LOCKED)
@@ -1039,6 +1082,41 @@ def test_a_schema_that_opens_new_tables_to_everybody_opens_nothing(ada: Connecti
         LOCKED,
         APPEND_ONLY,
     ]
+
+
+def test_who_got_everything_by_default_makes_no_trigger_and_no_foreign_key(
+    server: embedded.Server, logins: dict[str, str]
+) -> None:
+    with database(server, logins["owner"]) as name:
+        place = Place(server, name, logins)
+        with connect(place.conninfo("owner")) as conn:
+            conn.execute("ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON TABLES TO app_user, PUBLIC")
+            perform(conn)
+            load(conn)
+        with connect(place.conninfo("application")) as conn:
+            # It would write 99 behind the guard while somebody writes his progress, and see what others write.
+            conn.execute(
+                "CREATE FUNCTION pg_temp.mine() RETURNS trigger LANGUAGE plpgsql AS "
+                "$$BEGIN NEW.quota := 99; RETURN NEW; END$$"
+            )
+            for table in TABLES:
+                create = "CREATE TRIGGER z BEFORE UPDATE ON {} FOR EACH ROW EXECUTE FUNCTION pg_temp.mine()"
+                assert refusal(conn, create.format(table)) == "42501"
+                assert refusal(conn, f"CREATE TEMP TABLE t (id uuid REFERENCES {table} (id))") in (
+                    "42501",
+                    "42P16",
+                )
+
+
+def test_who_may_create_in_the_schema_puts_nothing_of_his_under_the_log(ada: Connection, sit: Sit) -> None:
+    sit("superuser").execute("GRANT CREATE ON SCHEMA public TO app_user")
+    # A better match than the function of pg_catalog, and called by one that runs as the owner.
+    ada.execute(
+        "CREATE FUNCTION to_jsonb(vision) RETURNS jsonb LANGUAGE sql "
+        """AS $$SELECT '{"forged": true}'::jsonb$$"""
+    )
+    assert changed(ada, "UPDATE vision SET title = 'Mine'") == 1
+    assert value(ada, "SELECT after ->> 'title' FROM audit_log ORDER BY id DESC LIMIT 1") == "Mine"
 
 
 def test_the_owner_reads_the_whole_log_and_a_definer_of_his_sees_no_other_table(sit: Sit) -> None:

@@ -7,23 +7,25 @@
 -- With the rights of the caller: FORCE ROW LEVEL SECURITY would bind the owner as well. So the claims have to be the
 -- row's own here, too: a statement can change them while it runs (set_config), and not to see the cycle would pass
 -- for its being gone.
+-- EXECUTE plans anew: a plan made in a statement of the owner, with row security, would be kept for a cascade, which
+-- goes on as the owner without it and with whatever claims there are by then, and would not find the cycle.
+-- Functions that anybody could overload with a better match in this schema say pg_catalog.
 CREATE OR REPLACE FUNCTION hold_lock_flag(cycle_id uuid, user_id uuid) RETURNS boolean
     LANGUAGE plpgsql
 AS $body$
 DECLARE
     enforced boolean;
 BEGIN
-    IF row_security_active('cycle'::regclass)
+    IF pg_catalog.row_security_active('cycle'::regclass)
         AND current_app_user() IS DISTINCT FROM hold_lock_flag.user_id
     THEN
         RAISE EXCEPTION 'the session does not act for the user of cycle %', hold_lock_flag.cycle_id
             USING ERRCODE = 'insufficient_privilege',
                 HINT = 'Set the claims before the statement, not within it.';
     END IF;
-    SELECT c.lock_enforced INTO enforced
-    FROM cycle AS c
-    WHERE c.id = hold_lock_flag.cycle_id AND c.user_id = hold_lock_flag.user_id
-    FOR SHARE;
+    EXECUTE 'SELECT lock_enforced FROM cycle WHERE id = $1 AND user_id = $2 FOR SHARE'
+        INTO enforced
+        USING hold_lock_flag.cycle_id, hold_lock_flag.user_id;
     -- Not found: it is being deleted, by the statement that reaches its rows now, and its own guard let that pass.
     RETURN coalesce(enforced, false);
 END

@@ -6,11 +6,13 @@
 
 -- Insert, delete, another quota, another week, another task: all of them change what a locked week asks for. How
 -- often a task was done, its status and its note stay free. A delete that comes down from the week, the task or the
--- cycle passes here as well: where the week is gone already, its own guard has let it go.
+-- cycle passes here as well: where the week is gone already, its own guard has let it go. Planned anew each time, as
+-- in hold_lock_flag.
 CREATE OR REPLACE FUNCTION guard_plan_item() RETURNS trigger
     LANGUAGE plpgsql
 AS $body$
 DECLARE
+    locked_week CONSTANT text := 'SELECT week_number FROM weekly_plan WHERE id = $1 AND week_number >= 7';
     week smallint;
 BEGIN
     IF TG_OP = 'UPDATE'
@@ -20,10 +22,10 @@ BEGIN
         RETURN NEW;
     END IF;
     IF TG_OP <> 'INSERT' AND hold_lock_flag(OLD.cycle_id, OLD.user_id) THEN
-        SELECT w.week_number INTO week FROM weekly_plan AS w WHERE w.id = OLD.weekly_plan_id AND w.week_number >= 7;
+        EXECUTE locked_week INTO week USING OLD.weekly_plan_id;
     END IF;
     IF week IS NULL AND TG_OP <> 'DELETE' AND hold_lock_flag(NEW.cycle_id, NEW.user_id) THEN
-        SELECT w.week_number INTO week FROM weekly_plan AS w WHERE w.id = NEW.weekly_plan_id AND w.week_number >= 7;
+        EXECUTE locked_week INTO week USING NEW.weekly_plan_id;
     END IF;
     IF week IS NOT NULL THEN
         RAISE EXCEPTION 'week % is locked: its quotas cannot be changed', week

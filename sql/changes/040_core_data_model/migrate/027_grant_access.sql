@@ -8,6 +8,32 @@ GRANT SELECT, INSERT, UPDATE, DELETE
     TO app_user;
 GRANT SELECT ON audit_log TO app_user;
 
+-- Default privileges may have given more, to anybody. Who may make a trigger reads what others write, and changes it
+-- behind the guards; who may make a foreign key learns of rows beside row security, and keeps them from being deleted.
+DO $take$
+DECLARE
+    given record;
+BEGIN
+    FOR given IN
+        SELECT DISTINCT c.oid::regclass AS table_name, acl.grantee
+        FROM pg_class AS c
+        CROSS JOIN LATERAL aclexplode(c.relacl) AS acl
+        WHERE c.oid IN (
+                'vision'::regclass, 'cycle'::regclass, 'goal'::regclass, 'weekly_plan'::regclass, 'task'::regclass,
+                'plan_item'::regclass, 'audit_log'::regclass, 'chat_session'::regclass, 'chat_message'::regclass
+            )
+            AND acl.grantee <> c.relowner
+            AND acl.privilege_type IN ('TRIGGER', 'REFERENCES')
+    LOOP
+        EXECUTE format(
+            'REVOKE TRIGGER, REFERENCES ON %s FROM %s',
+            given.table_name,
+            CASE WHEN given.grantee = 0 THEN 'PUBLIC' ELSE given.grantee::regrole::text END
+        );
+    END LOOP;
+END
+$take$;
+
 -- Whoever unlocks a cycle acts for its user, too, and can do nothing else to it.
 GRANT SELECT, UPDATE (lock_enforced) ON cycle TO lock_admin;
 

@@ -1,5 +1,6 @@
 -- New tables of this schema are open to other roles by default
--- effect: These roles get more than step 027 grants: row security still holds them, and TRUNCATE is refused.
+-- effect: These roles get more than step 027 grants, and at once: row security holds them, TRUNCATE is refused, and
+--   027 takes TRIGGER and REFERENCES away, which would pass both lock and tenants.
 -- remedy: Look whether they need it (Supabase's service_role does), and REVOKE the rest from the nine tables afterwards.
 -- severity: warn
 

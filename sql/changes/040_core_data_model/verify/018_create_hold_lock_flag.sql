@@ -4,7 +4,7 @@
 
 WITH wanted_function (signature, returns, volatility, rights, path, open, body) AS (
     VALUES
-        ('hold_lock_flag(uuid, uuid)', 'boolean', 'volatile', 'caller', NULL, 'yes', 'b8b246bad78cebfd49936929a00e5f5e')
+        ('hold_lock_flag(uuid, uuid)', 'boolean', 'volatile', 'caller', NULL, 'yes', 'd2c3648587c5cbb6795540776cedbc21')
 ), function AS (
     SELECT
         wanted.*,

@@ -4,7 +4,7 @@
 
 WITH wanted_function (signature, returns, volatility, rights, path, open, body) AS (
     VALUES
-        ('guard_plan_item()', 'trigger', 'volatile', 'caller', NULL, 'no', '1eaf6bbb99eca5b2d86306baf87ac298')
+        ('guard_plan_item()', 'trigger', 'volatile', 'caller', NULL, 'no', '3beb30f286c16c0cdfbe5f3e48f4a0fa')
 ), function AS (
     SELECT
         wanted.*,

@@ -4,7 +4,7 @@
 
 WITH wanted_function (signature, returns, volatility, rights, path, open, body) AS (
     VALUES
-        ('guard_weekly_plan()', 'trigger', 'volatile', 'caller', NULL, 'no', '2dd5352676b8046d57a15bbd166410e7')
+        ('guard_weekly_plan()', 'trigger', 'volatile', 'caller', NULL, 'no', '59824e5c739fb77b309a723f7f96ea93')
 ), function AS (
     SELECT
         wanted.*,
@@ -25,7 +25,8 @@ WITH wanted_function (signature, returns, volatility, rights, path, open, body) 
     LEFT JOIN pg_namespace AS n ON n.oid = p.pronamespace
 ), wanted_trigger (table_name, name, definition, function) AS (
     VALUES
-        ('weekly_plan', 'guard_lock', 'BEFORE DELETE OR UPDATE FOR EACH ROW', 'guard_weekly_plan()')
+        ('weekly_plan', 'guard_lock', 'BEFORE DELETE OR UPDATE FOR EACH ROW', 'guard_weekly_plan()'),
+        ('weekly_plan', 'guard_new_week', 'AFTER INSERT FOR EACH ROW', 'guard_weekly_plan()')
 )
 SELECT
     fact.object AS object,

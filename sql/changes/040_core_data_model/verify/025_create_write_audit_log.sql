@@ -4,7 +4,7 @@
 
 WITH wanted_function (signature, returns, volatility, rights, path, open, body) AS (
     VALUES
-        ('write_audit_log()', 'trigger', 'volatile', 'owner', NULL, 'no', '72fe964f645e21d1b5ecc675b48959af')
+        ('write_audit_log()', 'trigger', 'volatile', 'owner', NULL, 'no', '22eaab056479176c660f46926e5ab2b5')
 ), function AS (
     SELECT
         wanted.*,

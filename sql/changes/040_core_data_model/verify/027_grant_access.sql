@@ -32,4 +32,16 @@ CROSS JOIN LATERAL (
     WHERE granted.role_name = wanted.role_name AND granted.table_name = to_regclass(wanted.table_name)
 ) AS found
 WHERE found.privileges IS DISTINCT FROM wanted.privileges
+UNION ALL
+SELECT
+    CASE WHEN acl.grantee = 0 THEN 'PUBLIC' ELSE pg_get_userbyid(acl.grantee)::text END || ' on ' || ours.name,
+    'no trigger and no foreign key',
+    string_agg(acl.privilege_type, ', ' ORDER BY acl.privilege_type)
+FROM unnest(
+    ARRAY['vision', 'cycle', 'goal', 'weekly_plan', 'task', 'plan_item', 'chat_session', 'chat_message', 'audit_log']
+) AS ours (name)
+JOIN pg_class AS c ON c.oid = to_regclass(ours.name)
+CROSS JOIN LATERAL aclexplode(c.relacl) AS acl
+WHERE acl.grantee <> c.relowner AND acl.privilege_type IN ('TRIGGER', 'REFERENCES')
+GROUP BY acl.grantee, ours.name
 ORDER BY object;
