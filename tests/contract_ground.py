@@ -115,6 +115,8 @@ BAD: Sequence[dict[str, Any]] = (
     {"rate": "2.0000000000000000000001"},
     {"weight": 10}, {"starts": "2019-12-31"}, {"starts": "2023-02-29"}, {"starts": "2024-01-02", "ends": "2024-01-01"},
     {"starts": "2024-01-01", "ends": "2024-03-25"}, {"at": "2024-01-01T25:00:00Z"}, {"at": "soon"}, {"key": "x"},
+    {"doc": {"name": "a\x00"}}, {"doc": {"name": "n", "more": [{"in": "\x00"}]}}, {"doc": {"name": "n", "a\x00": 1}},
+    {"anything": "\x00"}, {"anything": ["\ud800"]}, {"title": "\udc00"},
     {"doc": []}, {"doc": {}}, {"doc": {"name": None}}, {"doc": {"name": "123456789"}}, {"doc": {"name": 1}},
     {"doc": {"name": "n", "items": {}}}, {"doc": {"name": "n", "items": [1, 2, 3]}},
     {"doc": {"name": "n", "in": []}}, {"doc": {"name": "n", "in": {"ok": "yes"}}}, {"doc": None}, {"anything": None},

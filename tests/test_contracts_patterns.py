@@ -55,7 +55,7 @@ def test_a_date_is_spelt_only_where_the_calendar_has_it(year: int, month: int, d
         (Type(Kind.TIMESTAMP), ["2024-01-01T00:00:00.000001"], ["2024-01-01T00:00:00Z", "2024-01-01 00:00:00"]),
         (Type(Kind.TIMESTAMPTZ), ["2024-01-01T00:00:00+05:30"], ["2024-01-01T00:00:00", "0000-01-01T00:00:00Z"]),
         (Type(Kind.DATE), ["2024-02-29", "2000-02-29"], ["0000-01-01", "1900-02-29", "infinity"]),
-        (Type(Kind.TEXT), ["", "a\n"], ["a\x00"]),
+        (Type(Kind.TEXT), ["", "a\n", "\U0001f600"], ["a\x00", "\ud800"]),
     ],
     ids=lambda value: value.kind.value if isinstance(value, Type) else "",
 )  # fmt: skip

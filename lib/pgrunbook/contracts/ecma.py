@@ -48,6 +48,10 @@ _HELPERS = {
     "isObject": 'const isObject = (v: unknown): v is Record<string, unknown> => jsonType(v) === "object";',
     "jsonType": "const jsonType = (v: unknown): string =>"
     ' (v === null ? "null" : Array.isArray(v) ? "array" : typeof v);',
+    "storable": "const storable = (v: unknown): boolean =>\n"
+    '  typeof v === "string"\n'
+    "    ? /^[^\\u0000\\ud800-\\udfff]*$/u.test(v)\n"
+    '    : typeof v !== "object" || v === null || Object.entries(v).every((one) => one.every(storable));',
     "chars": "const chars = (v: string): number => [...v].length;",
     "days": "const days = (v: string): number => Date.parse(v) / 86_400_000;",
     "compare": "const compare = (a: string, b: string): number => {\n"

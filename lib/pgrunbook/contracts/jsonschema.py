@@ -36,6 +36,14 @@ __all__ = ["render"]
 Schema = dict[str, Any]
 _NULL: Schema = {"type": "null"}
 _INTEGERS = {Kind.SMALLINT: 2**15, Kind.INTEGER: 2**31}
+_TEXT = patterns.spelling(Type(Kind.TEXT))
+_STORABLE: Schema = {
+    "description": "JSON as jsonb takes it: no U+0000 and no half character in any text or key.",
+    "pattern": _TEXT,
+    "propertyNames": {"pattern": _TEXT},
+    "additionalProperties": {"$ref": "#/$defs/Storable"},
+    "items": {"$ref": "#/$defs/Storable"},
+}
 _FORMATS = {Kind.UUID: "uuid", Kind.DATE: "date", Kind.TIMESTAMPTZ: "date-time"}
 
 
@@ -55,6 +63,8 @@ def render(contract: Contract) -> str:
     scalars = {
         kind.value: _scalar(kind) for kind in SCALARS if f'"#/$defs/{kind.value}"' in json.dumps(models)
     }
+    if '"#/$defs/Storable"' in json.dumps(models):
+        scalars["Storable"] = _STORABLE
     enums = {
         pascal(one.name): {**_described(one.comment), "type": "string", "enum": list(one.labels)}
         for one in contract.enums
@@ -107,7 +117,7 @@ def _column(table: Table, column: Column, unsaid: list[str]) -> Schema:
     tests = [(one.check, one.leaf) for one in column.tests]
     if column.type.kind is Kind.JSON:
         shape, rest = document(column.tests)
-        made = _document(shape)
+        made = _merged([_document(shape), {"$ref": "#/$defs/Storable"}])
         tests = [(one.check, one.leaf) for one in rest]
     elif column.type.kind is Kind.ARRAY and column.type.element is not None:
         inside = _type(column.type.element)

@@ -22,7 +22,7 @@ _TIME = r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?"
 _OFFSET = r"(?:Z|[+-](?:0[0-9]|1[0-5]):[0-5][0-9])"
 _INTEGER = "(?:0|-?[1-9][0-9]*)"
 _SPELLINGS = {
-    Kind.TEXT: rf"^[^\u0000]*{END}",
+    Kind.TEXT: rf"^[^\u0000\ud800-\udfff]*{END}",
     Kind.UUID: rf"^[0-9a-fA-F]{{8}}(?:-[0-9a-fA-F]{{4}}){{3}}-[0-9a-fA-F]{{12}}{END}",
     Kind.BIGINT: f"^{_INTEGER}{END}",
     Kind.DATE: f"^{_DAY}{END}",

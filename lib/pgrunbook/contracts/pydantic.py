@@ -129,7 +129,8 @@ def _column(table: Table, column: Column, made: list[str]) -> str:
     type_ = _document(shape, f"{table.title}{pascal(column.name)}", made)
     if type_ == "JsonValue":
         type_ = "Json"
-    return _annotated(type_, [_tested(one, Kind.JSON) for one in rest])
+    storable = 'Check("no U+0000 in JSON", storable)'
+    return _annotated(type_, [storable, *(_tested(one, Kind.JSON) for one in rest)])
 
 
 def _value(type_: Type, tests: Sequence[Named]) -> str:

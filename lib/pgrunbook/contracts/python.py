@@ -152,6 +152,12 @@ def has(v: Any, *keys: str) -> bool:
 def only(v: Any, *keys: str) -> bool:
     return isinstance(v, dict) and all(key in keys for key in v)
 """,
+    "storable": """
+def storable(v: Any) -> bool:
+    if isinstance(v, dict):
+        return all(storable(key) and storable(one) for key, one in v.items())
+    return all(map(storable, v)) if isinstance(v, list) else not isinstance(v, str) or "\\0" not in v
+""",
     "json_type": """
 def json_type(v: Any) -> str:
     if v is None or isinstance(v, bool):

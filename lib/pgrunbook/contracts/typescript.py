@@ -170,6 +170,7 @@ def _json(column: Column) -> str:
     made = _document(shape)
     if made == Kind.JSON.value and not column.nullable:
         made += '.refine((v) => v !== null, "not null")'
+    made += '.refine((v) => storable(v), "no U+0000 and no half character in JSON")'
     return made + _refined(rest, Kind.JSON)
 
 

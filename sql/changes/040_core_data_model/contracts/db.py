@@ -80,6 +80,12 @@ def at(v: Any, *path: str) -> Any:
     return v
 
 
+def storable(v: Any) -> bool:
+    if isinstance(v, dict):
+        return all(storable(key) and storable(one) for key, one in v.items())
+    return all(map(storable, v)) if isinstance(v, list) else not isinstance(v, str) or "\0" not in v
+
+
 JsonNumber = int | Annotated[float, AllowInfNan(False)]
 
 Text = Annotated[str, Check("no U+0000", lambda v: "\0" not in v)]
@@ -120,8 +126,8 @@ class AuditLogRow(Contract):
     action: AuditAction
     table_name: Annotated[Text, Field(min_length=1, max_length=63)]
     row_id: Uuid
-    before: dict[str, JsonValue] | None
-    after: dict[str, JsonValue] | None
+    before: Annotated[dict[str, JsonValue], Check("no U+0000 in JSON", storable)] | None
+    after: Annotated[dict[str, JsonValue], Check("no U+0000 in JSON", storable)] | None
     actor_id: Uuid | None
     database_role: Annotated[Text, Field(min_length=1, max_length=63)]
     transaction_id: BigInteger
@@ -137,8 +143,8 @@ class AuditLogInsert(Contract):
     action: AuditAction
     table_name: Annotated[Text, Field(min_length=1, max_length=63)]
     row_id: Uuid
-    before: dict[str, JsonValue] | None = None
-    after: dict[str, JsonValue] | None = None
+    before: Annotated[dict[str, JsonValue], Check("no U+0000 in JSON", storable)] | None = None
+    after: Annotated[dict[str, JsonValue], Check("no U+0000 in JSON", storable)] | None = None
     actor_id: Uuid | None = None
     database_role: Annotated[Text, Field(min_length=1, max_length=63)]
     transaction_id: Annotated[BigInteger | None, NotNull] = None
@@ -153,8 +159,8 @@ class AuditLogUpdate(Contract):
     action: Annotated[AuditAction | None, NotNull] = None
     table_name: Annotated[Annotated[Text, Field(min_length=1, max_length=63)] | None, NotNull] = None
     row_id: Annotated[Uuid | None, NotNull] = None
-    before: dict[str, JsonValue] | None = None
-    after: dict[str, JsonValue] | None = None
+    before: Annotated[dict[str, JsonValue], Check("no U+0000 in JSON", storable)] | None = None
+    after: Annotated[dict[str, JsonValue], Check("no U+0000 in JSON", storable)] | None = None
     actor_id: Uuid | None = None
     database_role: Annotated[Annotated[Text, Field(min_length=1, max_length=63)] | None, NotNull] = None
     transaction_id: Annotated[BigInteger | None, NotNull] = None
@@ -172,7 +178,7 @@ class ChatMessageRow(Contract):
     chat_session_id: Uuid
     role: ChatRole
     content: Annotated[Text, Field(min_length=1, max_length=20000)]
-    metadata: ChatMessageMetadata
+    metadata: Annotated[ChatMessageMetadata, Check("no U+0000 in JSON", storable)]
     created_at: TimestampTz
     updated_at: TimestampTz
 
@@ -185,7 +191,7 @@ class ChatMessageInsert(Contract):
     chat_session_id: Uuid
     role: ChatRole
     content: Annotated[Text, Field(min_length=1, max_length=20000)]
-    metadata: Annotated[ChatMessageMetadata | None, NotNull] = None
+    metadata: Annotated[Annotated[ChatMessageMetadata, Check("no U+0000 in JSON", storable)] | None, NotNull] = None
     created_at: Annotated[TimestampTz | None, NotNull] = None
     updated_at: Annotated[TimestampTz | None, NotNull] = None
 
@@ -198,7 +204,7 @@ class ChatMessageUpdate(Contract):
     chat_session_id: Annotated[Uuid | None, NotNull] = None
     role: Annotated[ChatRole | None, NotNull] = None
     content: Annotated[Annotated[Text, Field(min_length=1, max_length=20000)] | None, NotNull] = None
-    metadata: Annotated[ChatMessageMetadata | None, NotNull] = None
+    metadata: Annotated[Annotated[ChatMessageMetadata, Check("no U+0000 in JSON", storable)] | None, NotNull] = None
     created_at: Annotated[TimestampTz | None, NotNull] = None
     updated_at: Annotated[TimestampTz | None, NotNull] = None
 
@@ -213,7 +219,7 @@ class ChatSessionRow(Contract):
     user_id: Uuid
     cycle_id: Uuid | None
     title: Annotated[Text, Field(min_length=0, max_length=200)]
-    context: ChatSessionContext
+    context: Annotated[ChatSessionContext, Check("no U+0000 in JSON", storable)]
     ended_at: TimestampTz | None
     created_at: TimestampTz
     updated_at: TimestampTz
@@ -226,7 +232,7 @@ class ChatSessionInsert(Contract):
     user_id: Uuid
     cycle_id: Uuid | None = None
     title: Annotated[Annotated[Text, Field(min_length=0, max_length=200)] | None, NotNull] = None
-    context: Annotated[ChatSessionContext | None, NotNull] = None
+    context: Annotated[Annotated[ChatSessionContext, Check("no U+0000 in JSON", storable)] | None, NotNull] = None
     ended_at: TimestampTz | None = None
     created_at: Annotated[TimestampTz | None, NotNull] = None
     updated_at: Annotated[TimestampTz | None, NotNull] = None
@@ -239,7 +245,7 @@ class ChatSessionUpdate(Contract):
     user_id: Annotated[Uuid | None, NotNull] = None
     cycle_id: Uuid | None = None
     title: Annotated[Annotated[Text, Field(min_length=0, max_length=200)] | None, NotNull] = None
-    context: Annotated[ChatSessionContext | None, NotNull] = None
+    context: Annotated[Annotated[ChatSessionContext, Check("no U+0000 in JSON", storable)] | None, NotNull] = None
     ended_at: TimestampTz | None = None
     created_at: Annotated[TimestampTz | None, NotNull] = None
     updated_at: Annotated[TimestampTz | None, NotNull] = None
@@ -259,7 +265,7 @@ class CycleRow(Contract):
     starts_on: CalendarDate
     ends_on: CalendarDate
     lock_enforced: Bool
-    settings: CycleSettings
+    settings: Annotated[CycleSettings, Check("no U+0000 in JSON", storable)]
     created_at: TimestampTz
     updated_at: TimestampTz
 
@@ -274,7 +280,7 @@ class CycleInsert(Contract):
     status: Annotated[CycleStatus | None, NotNull] = None
     starts_on: CalendarDate
     lock_enforced: Annotated[Bool | None, NotNull] = None
-    settings: Annotated[CycleSettings | None, NotNull] = None
+    settings: Annotated[Annotated[CycleSettings, Check("no U+0000 in JSON", storable)] | None, NotNull] = None
     created_at: Annotated[TimestampTz | None, NotNull] = None
     updated_at: Annotated[TimestampTz | None, NotNull] = None
 
@@ -289,7 +295,7 @@ class CycleUpdate(Contract):
     status: Annotated[CycleStatus | None, NotNull] = None
     starts_on: Annotated[CalendarDate | None, NotNull] = None
     lock_enforced: Annotated[Bool | None, NotNull] = None
-    settings: Annotated[CycleSettings | None, NotNull] = None
+    settings: Annotated[Annotated[CycleSettings, Check("no U+0000 in JSON", storable)] | None, NotNull] = None
     created_at: Annotated[TimestampTz | None, NotNull] = None
     updated_at: Annotated[TimestampTz | None, NotNull] = None
 
@@ -307,7 +313,7 @@ class GoalRow(Contract):
     title: Annotated[Text, Field(min_length=1, max_length=200)]
     description: Annotated[Text, Field(min_length=0, max_length=4000)]
     status: GoalStatus
-    measure: GoalMeasure
+    measure: Annotated[GoalMeasure, Check("no U+0000 in JSON", storable)]
     created_at: TimestampTz
     updated_at: TimestampTz
 
@@ -322,7 +328,7 @@ class GoalInsert(Contract):
     title: Annotated[Text, Field(min_length=1, max_length=200)]
     description: Annotated[Annotated[Text, Field(min_length=0, max_length=4000)] | None, NotNull] = None
     status: Annotated[GoalStatus | None, NotNull] = None
-    measure: Annotated[GoalMeasure | None, NotNull] = None
+    measure: Annotated[Annotated[GoalMeasure, Check("no U+0000 in JSON", storable)] | None, NotNull] = None
     created_at: Annotated[TimestampTz | None, NotNull] = None
     updated_at: Annotated[TimestampTz | None, NotNull] = None
 
@@ -337,7 +343,7 @@ class GoalUpdate(Contract):
     title: Annotated[Annotated[Text, Field(min_length=1, max_length=200)] | None, NotNull] = None
     description: Annotated[Annotated[Text, Field(min_length=0, max_length=4000)] | None, NotNull] = None
     status: Annotated[GoalStatus | None, NotNull] = None
-    measure: Annotated[GoalMeasure | None, NotNull] = None
+    measure: Annotated[Annotated[GoalMeasure, Check("no U+0000 in JSON", storable)] | None, NotNull] = None
     created_at: Annotated[TimestampTz | None, NotNull] = None
     updated_at: Annotated[TimestampTz | None, NotNull] = None
 
@@ -446,7 +452,7 @@ class VisionRow(Contract):
     title: Annotated[Text, Field(min_length=1, max_length=200)]
     body: Annotated[Text, Field(min_length=1, max_length=10000)]
     horizon_years: Annotated[SmallInt, Field(ge=1, le=30)]
-    details: VisionDetails
+    details: Annotated[VisionDetails, Check("no U+0000 in JSON", storable)]
     created_at: TimestampTz
     updated_at: TimestampTz
 
@@ -459,7 +465,7 @@ class VisionInsert(Contract):
     title: Annotated[Text, Field(min_length=1, max_length=200)]
     body: Annotated[Text, Field(min_length=1, max_length=10000)]
     horizon_years: Annotated[Annotated[SmallInt, Field(ge=1, le=30)] | None, NotNull] = None
-    details: Annotated[VisionDetails | None, NotNull] = None
+    details: Annotated[Annotated[VisionDetails, Check("no U+0000 in JSON", storable)] | None, NotNull] = None
     created_at: Annotated[TimestampTz | None, NotNull] = None
     updated_at: Annotated[TimestampTz | None, NotNull] = None
 
@@ -472,7 +478,7 @@ class VisionUpdate(Contract):
     title: Annotated[Annotated[Text, Field(min_length=1, max_length=200)] | None, NotNull] = None
     body: Annotated[Annotated[Text, Field(min_length=1, max_length=10000)] | None, NotNull] = None
     horizon_years: Annotated[Annotated[SmallInt, Field(ge=1, le=30)] | None, NotNull] = None
-    details: Annotated[VisionDetails | None, NotNull] = None
+    details: Annotated[Annotated[VisionDetails, Check("no U+0000 in JSON", storable)] | None, NotNull] = None
     created_at: Annotated[TimestampTz | None, NotNull] = None
     updated_at: Annotated[TimestampTz | None, NotNull] = None
 
@@ -488,7 +494,7 @@ class WeeklyPlanRow(Contract):
     cycle_id: Uuid
     week_number: Annotated[SmallInt, Field(ge=1, le=12)]
     focus: Annotated[Text, Field(min_length=0, max_length=2000)]
-    review: WeeklyPlanReview
+    review: Annotated[WeeklyPlanReview, Check("no U+0000 in JSON", storable)]
     created_at: TimestampTz
     updated_at: TimestampTz
 
@@ -501,7 +507,7 @@ class WeeklyPlanInsert(Contract):
     cycle_id: Uuid
     week_number: Annotated[SmallInt, Field(ge=1, le=12)]
     focus: Annotated[Annotated[Text, Field(min_length=0, max_length=2000)] | None, NotNull] = None
-    review: Annotated[WeeklyPlanReview | None, NotNull] = None
+    review: Annotated[Annotated[WeeklyPlanReview, Check("no U+0000 in JSON", storable)] | None, NotNull] = None
     created_at: Annotated[TimestampTz | None, NotNull] = None
     updated_at: Annotated[TimestampTz | None, NotNull] = None
 
@@ -514,6 +520,6 @@ class WeeklyPlanUpdate(Contract):
     cycle_id: Annotated[Uuid | None, NotNull] = None
     week_number: Annotated[Annotated[SmallInt, Field(ge=1, le=12)] | None, NotNull] = None
     focus: Annotated[Annotated[Text, Field(min_length=0, max_length=2000)] | None, NotNull] = None
-    review: Annotated[WeeklyPlanReview | None, NotNull] = None
+    review: Annotated[Annotated[WeeklyPlanReview, Check("no U+0000 in JSON", storable)] | None, NotNull] = None
     created_at: Annotated[TimestampTz | None, NotNull] = None
     updated_at: Annotated[TimestampTz | None, NotNull] = None

@@ -8,6 +8,10 @@
 import * as z from "zod";
 
 const ok = <T>(v: T | null | undefined, holds: (v: T) => boolean): boolean => v === null || v === undefined || holds(v);
+const storable = (v: unknown): boolean =>
+  typeof v === "string"
+    ? /^[^\u0000\ud800-\udfff]*$/u.test(v)
+    : typeof v !== "object" || v === null || Object.entries(v).every((one) => one.every(storable));
 const chars = (v: string): number => [...v].length;
 const compare = (a: string, b: string): number => {
   const [x = "", y = ""] = [a, b].map((v) => v.split(".")[1] ?? "");
@@ -15,7 +19,7 @@ const compare = (a: string, b: string): number => {
   const units = (v: string, f: string) => BigInt((v.split(".")[0] ?? "") + f.padEnd(places, "0"));
   return units(a, x) < units(b, y) ? -1 : units(a, x) > units(b, y) ? 1 : 0;
 };
-const Text = z.string().regex(/^[^\u0000]*$(?!\n)/u, { abort: true });
+const Text = z.string().regex(/^[^\u0000\ud800-\udfff]*$(?!\n)/u, { abort: true });
 const Uuid = z.string().regex(/^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$(?!\n)/u, { abort: true });
 const SmallInt = z.int().min(-32768).max(32767);
 const BigInteger = z.string().regex(/^(?:0|-?[1-9][0-9]*)$(?!\n)/u, { abort: true }).refine((v) => compare(v, "-9223372036854775808") >= 0 && compare(v, "9223372036854775807") <= 0, "bigint");
@@ -60,9 +64,9 @@ const auditLogColumns = {
   /** Key of the row. */
   row_id: Uuid,
   /** The row before; NULL for an insert. */
-  before: z.object({}).catchall(z.json()).nullable(),
+  before: z.object({}).catchall(z.json()).refine((v) => storable(v), "no U+0000 and no half character in JSON").nullable(),
   /** The row after; NULL for a delete. */
-  after: z.object({}).catchall(z.json()).nullable(),
+  after: z.object({}).catchall(z.json()).refine((v) => storable(v), "no U+0000 and no half character in JSON").nullable(),
   /** User that the session acted for; NULL where it acted for nobody. */
   actor_id: Uuid.nullable(),
   /** Role of the database that the session had. */
@@ -123,7 +127,7 @@ const chatMessageColumns = {
   /** What is said. */
   content: Text.refine((v) => chars(v) >= 1 && chars(v) <= 20000, "chat_message_content_length"),
   /** How it came about: model (text), tokens (number), calls (array). */
-  metadata: z.object({ calls: z.array(z.json()).optional(), model: z.string().optional(), tokens: z.number().optional() }).catchall(z.json()),
+  metadata: z.object({ calls: z.array(z.json()).optional(), model: z.string().optional(), tokens: z.number().optional() }).catchall(z.json()).refine((v) => storable(v), "no U+0000 and no half character in JSON"),
   /** When the row was made; nobody can rewrite it. */
   created_at: TimestampTz,
   /** When the row was last written; a trigger sets it. */
@@ -165,7 +169,7 @@ const chatSessionColumns = {
   /** Name of the conversation. */
   title: Text.refine((v) => chars(v) <= 200, "chat_session_title_length"),
   /** What the assistant was given: page (text), week (number). */
-  context: z.object({ page: z.string().optional(), week: z.number().optional() }).catchall(z.json()),
+  context: z.object({ page: z.string().optional(), week: z.number().optional() }).catchall(z.json()).refine((v) => storable(v), "no U+0000 and no half character in JSON"),
   /** When the user closed it; NULL while it is open. */
   ended_at: TimestampTz.nullable(),
   /** When the row was made; nobody can rewrite it. */
@@ -217,7 +221,7 @@ const cycleColumns = {
   /** Whether quotas of weeks 7 to 12 are locked; only a member of lock_admin can take it back. */
   lock_enforced: Bool,
   /** Choices of the user: timezone (text), review_day (number). */
-  settings: z.object({ review_day: z.number().optional(), timezone: z.string().optional() }).catchall(z.json()),
+  settings: z.object({ review_day: z.number().optional(), timezone: z.string().optional() }).catchall(z.json()).refine((v) => storable(v), "no U+0000 and no half character in JSON"),
   /** When the row was made; nobody can rewrite it. */
   created_at: TimestampTz,
   /** When the row was last written; a trigger sets it. */
@@ -269,7 +273,7 @@ const goalColumns = {
   /** What became of the goal. */
   status: GoalStatus,
   /** How it is measured: unit (text), target (number). */
-  measure: z.object({ target: z.number().optional(), unit: z.string().optional() }).catchall(z.json()),
+  measure: z.object({ target: z.number().optional(), unit: z.string().optional() }).catchall(z.json()).refine((v) => storable(v), "no U+0000 and no half character in JSON"),
   /** When the row was made; nobody can rewrite it. */
   created_at: TimestampTz,
   /** When the row was last written; a trigger sets it. */
@@ -425,7 +429,7 @@ const visionColumns = {
   /** How many years ahead it looks. */
   horizon_years: SmallInt.min(1).max(30),
   /** What the application keeps beside it: areas (array of texts), reason (text). */
-  details: z.object({ areas: z.array(z.json()).optional(), reason: z.string().optional() }).catchall(z.json()),
+  details: z.object({ areas: z.array(z.json()).optional(), reason: z.string().optional() }).catchall(z.json()).refine((v) => storable(v), "no U+0000 and no half character in JSON"),
   /** When the row was made; nobody can rewrite it. */
   created_at: TimestampTz,
   /** When the row was last written; a trigger sets it. */
@@ -469,7 +473,7 @@ const weeklyPlanColumns = {
   /** What the week is about. */
   focus: Text.refine((v) => chars(v) <= 2000, "weekly_plan_focus_length"),
   /** Looking back at the week: score (number), wins (array of texts), lesson (text). */
-  review: z.object({ lesson: z.string().optional(), score: z.number().optional(), wins: z.array(z.json()).optional() }).catchall(z.json()),
+  review: z.object({ lesson: z.string().optional(), score: z.number().optional(), wins: z.array(z.json()).optional() }).catchall(z.json()).refine((v) => storable(v), "no U+0000 and no half character in JSON"),
   /** When the row was made; nobody can rewrite it. */
   created_at: TimestampTz,
   /** When the row was last written; a trigger sets it. */
