@@ -53,8 +53,8 @@ def test_the_refusal_of_a_step_names_it_and_shows_the_rows() -> None:
         "  preflight/10_doubled.sql: Title of 10_doubled (7 rows)\n"
         "  code: c0, id: 0\n  code: c1, id: 1\n  code: c2, id: 2\n  code: c3, id: 3\n  code: c4, id: 4\n"
         "  and 2 more\n"
-        '  next: look at the rows of these checks, then runbook.remedy("10_doubled") or repair them by hand,'
-        " and ask the gate of this step again; nothing was changed"
+        "  next: look at the rows of these checks, then run remedy 10_doubled or repair them by hand,"
+        " and ask the gate of this step, or give the command, again; this step changed nothing"
     )
     assert caught.value.exit_code == 3
     with pytest.raises(PreflightFailed, match="060_x is NO-GO: 1 of 1 check found rows"):

@@ -128,7 +128,7 @@ def test_apply_stops_at_no_go_before_anything_is_written(desk: Desk) -> None:
     said = desk("apply", NAME, *GO)
     assert (said.code, said.out) == (3, "")
     assert f"PreflightFailed: {NAME} is NO-GO: 1 of " in said.err
-    assert 'next: look at the rows of these checks, then runbook.remedy("10_doubled_codes")' in said.err
+    assert "next: look at the rows of these checks, then run remedy 10_doubled_codes" in said.err
     assert desk.catalog() == before
     assert not desk.has_ledger
     (record,) = desk.records.glob("*/record.html")

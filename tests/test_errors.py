@@ -139,7 +139,7 @@ TEXTS: list[tuple[RunbookError, int, str]] = [
         "  preflight/10_a.sql: codes used twice (1 row)\n"
         "  preflight/20_b.sql: blanks (1,200 rows)\n"
         "  next: look at the rows of these checks, then"
-        ' runbook.remedy("10_a"), runbook.remedy("20_b") or repair them by hand, and run preflight again;'
+        " run remedy 10_a and remedy 20_b or repair them by hand, and run preflight again;"
         " nothing was changed",
     ),
     (
@@ -163,8 +163,8 @@ TEXTS: list[tuple[RunbookError, int, str]] = [
         3,
         "060_x is NO-GO before 002_b: 1 of 4 checks found rows\n  preflight/10_a.sql: a (2 rows)\n"
         "  code: c1\n  and 1 more\n"
-        '  next: look at the rows of these checks, then runbook.remedy("10_a") or repair them by hand,'
-        " and ask the gate of this step again; nothing was changed",
+        "  next: look at the rows of these checks, then run remedy 10_a or repair them by hand,"
+        " and ask the gate of this step, or give the command, again; this step changed nothing",
     ),
     (
         errors.RowsInTheWay(
@@ -180,8 +180,8 @@ TEXTS: list[tuple[RunbookError, int, str]] = [
         "002_b is NO-GO: rows came after the audit that its rule cannot have\n"
         '  migrate/002_b.sql: could not create unique index "i"\n'
         '  Key (code)=(c1) is duplicated.\n  code: c1\n  the invalid index "i" was dropped\n'
-        '  next: look at these rows, then runbook.remedy("10_a") or repair them by hand, run preflight and ask the gate'
-        " of this step again",
+        "  next: look at these rows, then run remedy 10_a or repair them by hand, run preflight and ask the gate"
+        " of this step, or give the command, again",
     ),
     (
         errors.UndoForbidden(
@@ -211,8 +211,8 @@ TEXTS: list[tuple[RunbookError, int, str]] = [
         "002_b is NO-GO: rows came after the audit that its rule cannot have\n"
         '  migrate/002_b.sql: could not create unique index "i"\n'
         '  Key (code)=(c1) is duplicated.\n  code: c1\n  the invalid index "i" was dropped\n'
-        '  next: look at these rows, then runbook.remedy("10_a") or repair them by hand, run preflight and ask the gate'
-        " of this step again",
+        "  next: look at these rows, then run remedy 10_a or repair them by hand, run preflight and ask the gate"
+        " of this step, or give the command, again",
     ),
     (
         errors.UndoForbidden(

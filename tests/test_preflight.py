@@ -130,7 +130,7 @@ def test_the_refusal_tells_what_was_found_and_what_could_not_be_read(
         f"{throwaway.NAME} is NO-GO: 2 of {len(board.findings)} checks found rows or could not be run\n"
         "  preflight/10_doubled_codes.sql: Codes used twice (3 rows)\n"
         '  preflight/20_broken.sql: could not be run: column "gone" does not exist\n'
-        '  next: look at the rows of these checks, then runbook.remedy("10_doubled_codes")'
+        "  next: look at the rows of these checks, then run remedy 10_doubled_codes"
         " or repair them by hand, and run preflight again; nothing was changed"
     )
 

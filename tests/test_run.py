@@ -150,7 +150,7 @@ def test_no_go_stops_before_anything_is_written(conn: Conn, database: str, tmp_p
         expected = (
             f"{NAME} is NO-GO: 1 of {len(made.board.findings) if made.board else 0} checks found rows\n"
             "  preflight/10_doubled_codes.sql: Codes used twice (1 row)\n"
-            '  next: look at the rows of these checks, then runbook.remedy("10_doubled_codes")'
+            "  next: look at the rows of these checks, then run remedy 10_doubled_codes"
             " or repair them by hand, and run preflight again; nothing was changed"
         )
         assert said(PreflightFailed, lambda: made.apply("001")) == expected

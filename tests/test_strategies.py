@@ -296,7 +296,7 @@ def test_what_cannot_be_repaired_is_refused_with_the_reason(hands: Bench) -> Non
         ("odd", "day", Strategy.RESEQUENCE_GAPS, {"newest": True}, "it keeps every row, so there is no newest to keep\n"
          "  next: leave that out, or choose move"),
         ("by_word", "a", move, {}, "the primary key (id) does not say which row came first\n"
-         "  next: say by which columns to order, e.g. created_at"),
+         "  next: say by which columns to order, e.g. --order created_at"),
     ]  # fmt: skip
     for table, parts, strategy, options, expected in cases:
         assert refused(hands, uniquekey.parse(table, parts), strategy, **options) == expected

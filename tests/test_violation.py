@@ -59,8 +59,8 @@ def test_a_duplicate_between_audit_and_build_is_a_no_go_with_its_rows(
         assert "  code: c1" in lines
         assert lines[-2:] == [
             '  the invalid index "things_code" was dropped',
-            '  next: look at these rows, then runbook.remedy("10_doubled_codes") or repair them by hand, run preflight'
-            " and ask the gate of this step again",
+            "  next: look at these rows, then run remedy 10_doubled_codes or repair them by hand, run preflight"
+            " and ask the gate of this step, or give the command, again",
         ]
         assert error.exit_code == 3
         assert session.value(conn, INDEXES) == 0

@@ -200,14 +200,15 @@ class PreflightFailed(RunbookError):
             f"{label}: {title}{count}" for (label, title, _), count in zip(failed, counts, strict=True)
         ]
         unread = "" if all(counts) else " or could not be run"
-        offered = ", ".join(f'runbook.remedy("{name}")' for name in remedies)
+        offered = "run " + " and ".join(f"remedy {name}" for name in remedies) if remedies else ""
         where = f" before {step}" if step else ""
-        again = "ask the gate of this step again" if step else "run preflight again"
+        again = "ask the gate of this step, or give the command, again" if step else "run preflight again"
+        kept = "this step changed nothing" if step else "nothing was changed"
         super().__init__(
             f"{change} is NO-GO{where}: {len(failed)} of {_count(checks, 'check')} found rows{unread}",
             details=[*details, *rows],
             next_step=f"look at the rows of these checks, then {offered + ' or ' if offered else ''}"
-            f"repair them by hand, and {again}; nothing was changed",
+            f"repair them by hand, and {again}; {kept}",
         )
 
 
@@ -228,13 +229,13 @@ class RowsInTheWay(PreflightFailed):
         """Name the step, the server's reason, the rows that a new audit finds (one a line) and their remedies."""
         self.change, self.step, self.failed, self.rows = change, step, tuple(failed), tuple(details)
         self.reason, self.left = reason, left
-        offered = "".join(f'runbook.remedy("{name}") or ' for name in remedies)
+        offered = "run " + " and ".join(f"remedy {name}" for name in remedies) + " or " if remedies else ""
         RunbookError.__init__(
             self,
             f"{step} is NO-GO: rows came after the audit that its rule cannot have",
             details=[reason, *details, left],
             next_step=f"look at these rows, then {offered}repair them by hand, run preflight and ask the gate of this"
-            " step again",
+            " step, or give the command, again",
         )
 
 

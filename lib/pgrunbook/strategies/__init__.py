@@ -100,7 +100,7 @@ def _refuse_unusable(case: Case, strategy: Strategy) -> None:
     if not strategy.renumbers and not case.order and not number:
         case.refuse(
             f"the primary key ({', '.join(table.primary_key)}) does not say which row came first",
-            "say by which columns to order, e.g. created_at",
+            "say by which columns to order, e.g. --order created_at",
         )
     if strategy is not Strategy.MERGE:
         _refuse_column(case, strategy)
