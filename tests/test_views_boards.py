@@ -123,6 +123,8 @@ def test_a_check_that_waits_for_its_step_says_which() -> None:
     html = clean(view)
     for shown in ("stops from", "002_build", "the beginning"):
         assert f">{shown}</t" in html
+    # The row of the server's own checks says it, too.
+    assert "NULL" not in html
     assert "stops from" not in (boards.audit(board(finding())).html or "")
 
 

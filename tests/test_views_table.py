@@ -80,6 +80,14 @@ def test_a_long_value_is_cut_and_says_how_long_it_was() -> None:
     assert "(100,000 characters)" in to_text([{"v": "x" * 100_000}])
 
 
+def test_a_caption_that_is_a_sentence_keeps_one_mark_before_the_count() -> None:
+    rows = [{"n": 1}, {"n": 2}]
+    assert "<caption>Renumber them: first 1 of 2 rows</caption>" in to_html(
+        rows, caption="Renumber them.", cap=1
+    )
+    assert "<caption>Renumber them.</caption>" in to_html(rows, caption="Renumber them.")
+
+
 def test_rows_are_capped_and_the_caption_says_so() -> None:
     rows = [{"n": number} for number in range(60)]
     assert "<caption>duplicates: first 50 of 12,345 rows</caption>" in to_html(

@@ -35,7 +35,6 @@ __all__ = [
     "verification",
 ]
 
-
 NOTHING = "-"
 
 
@@ -99,6 +98,7 @@ def audit(board: Board) -> View:
             "title": "tables, privileges, invalid indexes, blockers, slots, standbys",
             "verdict": "stop" if stopping else "ok",
             "rows": stopping,
+            **({"stops from": "the beginning"} if guards else {}),
             "effect": "; ".join(f.problem or f.title for f in server if f.stops) or NOTHING,
         }
     )

@@ -118,7 +118,8 @@ def _head(name: str, *, all_numbers: bool) -> str:
 
 def _caption(caption: str | None, shown: int, total: int) -> str:
     capped = f"first {shown:,} of {counted(total, 'row')}" if total > shown else ""
-    return ": ".join(part for part in (visible(caption) if caption else "", capped) if part)
+    said = visible(caption) if caption else ""
+    return f"{said.removesuffix('.')}: {capped}" if said and capped else said or capped
 
 
 def to_html(
