@@ -350,6 +350,10 @@ class Machine(RuleBasedStateMachine):
         actor = Actor(LOCK_ADMIN, who[0].user) if as_admin else who[0]
         self.change((actor, who[1]), "cycle", number, {"lock_enforced": locked})
 
+    @rule(who=actors(), number=numbers, starts_on=st.sampled_from(VALUES["starts_on"]))
+    def put_off(self, who: tuple[Actor, Any], number: int, starts_on: str) -> None:
+        self.change(who, "cycle", number, {"starts_on": starts_on})
+
     @rule(who=actors(), table=tables, number=numbers, every=st.integers(0, 9))
     def delete(self, who: tuple[Actor, Any], table: str, number: int, every: int) -> None:
         key = None if every == 9 else self.pick(table, who[0].user, number)
