@@ -6,6 +6,7 @@ import contextlib
 import shutil
 import signal
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -89,6 +90,7 @@ class Arena:
     clean: dict[tuple[str, int], tuple[str, State]] = field(default_factory=dict)
     units: dict[Job, list[Unit]] = field(default_factory=dict)
     undone: dict[Job, State] = field(default_factory=dict)
+    stopping: threading.Lock = field(default_factory=threading.Lock)
 
     # --- the server ---
 
@@ -104,7 +106,9 @@ class Arena:
 
     def up(self) -> None:
         """Return once the server takes connections, started if it was stopped."""
-        embedded.start(self.server.major, folder=self.server.folder)
+        # pg_ctl looks ten times a second whether the server it stops is gone: one started meanwhile would be it.
+        with self.stopping:
+            embedded.start(self.server.major, folder=self.server.folder)
         until = time.monotonic() + 60
         while True:
             try:
@@ -115,7 +119,10 @@ class Arena:
                 time.sleep(0.02)
 
     def stop_at_once(self) -> None:
-        embedded._run(self.server, "pg_ctl", "stop", "-D", self.server.data, "-s", "-w", "-m", "immediate")
+        with self.stopping:
+            embedded._run(
+                self.server, "pg_ctl", "stop", "-D", self.server.data, "-s", "-w", "-m", "immediate"
+            )
 
     @property
     def log(self) -> str:

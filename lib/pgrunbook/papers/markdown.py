@@ -31,7 +31,7 @@ def cell(text: str) -> str:
     r"""Return text for a cell of a table: one line, its bars escaped.
 
     >>> cell("a | b")
-    'a \\\\| b'
+    'a \\| b'
     """
     return " ".join(text.split()).replace("|", "\\|")
 

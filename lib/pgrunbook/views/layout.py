@@ -191,7 +191,7 @@ def _apart(wanted: Sequence[float], low: float, high: float) -> list[float]:
     """Return places in a range, near those that are wanted, in the same order and with room between them.
 
     >>> _apart([0, 5, 6, 50], 2, 40)
-    [2, 14, 26, 40]
+    [2, 14.0, 26.0, 40.0]
     """
     room = min(_APART, (high - low) / max(len(wanted) - 1, 1))
     found: list[float] = []
