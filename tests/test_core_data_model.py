@@ -1119,6 +1119,28 @@ def test_who_may_create_in_the_schema_puts_nothing_of_his_under_the_log(ada: Con
     assert value(ada, "SELECT after ->> 'title' FROM audit_log ORDER BY id DESC LIMIT 1") == "Mine"
 
 
+def test_a_schema_that_the_application_may_create_in_is_no_go(sit: Sit) -> None:
+    check = CHANGE.check("05_server_and_schema")
+    assert preflight.run_check(sit("owner"), check).total == 0
+    sit("superuser").execute("GRANT CREATE ON SCHEMA public TO app_user")
+    assert preflight.run_check(sit("owner"), check).rows == (
+        {
+            "setting": "app_user and schema public",
+            "expected": "may create nothing in it",
+            "found": "may create in it",
+        },
+    )
+
+
+def test_a_privilege_to_make_triggers_breaks_the_promise_of_the_grants(sit: Sit) -> None:
+    verify = CHANGE.step("027").verify
+    assert preflight.run_check(sit("owner"), verify).total == 0
+    sit("owner").execute("GRANT TRIGGER ON goal TO app_user; GRANT REFERENCES ON audit_log TO PUBLIC")
+    found = [(row["object"], row["found"]) for row in preflight.run_check(sit("owner"), verify).rows]
+    assert ("app_user on goal", "TRIGGER") in found
+    assert ("PUBLIC on audit_log", "REFERENCES") in found
+
+
 def test_the_owner_reads_the_whole_log_and_a_definer_of_his_sees_no_other_table(sit: Sit) -> None:
     owner = sit("owner")
     assert value(owner, "SELECT count(DISTINCT user_id) FROM audit_log") == 2

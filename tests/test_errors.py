@@ -121,6 +121,13 @@ TEXTS: list[tuple[RunbookError, int, str]] = [
         '  next: let an administrator run: GRANT "bob" TO "ann"',
     ),
     (
+        errors.LedgerInUse(where="service shop", seconds=2),
+        3,
+        "the ledger (schema pgrunbook) in service shop cannot be upgraded: a table of it is in use\n"
+        "  its lock was not free within 2 s; a pg_dump or an open transaction holds it\n"
+        "  next: call again once that has ended; nothing was changed",
+    ),
+    (
         errors.RunnerBusy(where="service shop", holder="pgrunbook control (pid 5, role 'ann')", since="noon"),
         3,
         "another runner is at work in service shop\n"

@@ -22,7 +22,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from pgrunbook import session, target
-from pgrunbook.errors import LedgerRefused, RunnerBusy
+from pgrunbook.errors import LedgerInUse, LedgerRefused, RunnerBusy
 from pgrunbook.ledger import Ledger, Status
 from pgrunbook.session import ServerFacts
 from pgrunbook.target import Kind, Target
@@ -119,6 +119,22 @@ def test_two_sessions_may_make_it_at_once(another: Callable[..., Ledger], conn: 
     with ThreadPoolExecutor(len(ledgers)) as pool:
         list(pool.map(install, ledgers))
     assert session.value(conn, "SELECT count(*) FROM pgrunbook.version") == 4
+
+
+def test_an_upgrade_waits_for_nobody_who_holds_the_quarantine(
+    ledger: Ledger, conn: Conn, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.install()
+    conn.execute("ALTER TABLE pgrunbook.quarantine DROP table_schema, DROP table_oid, DROP json_nulls")
+    conn.execute("DELETE FROM pgrunbook.version WHERE version = 4")
+    monkeypatch.setattr("pgrunbook.ledger.UPGRADE_S", 0.1)
+    with psycopg.connect(database) as reader:
+        reader.execute("SELECT FROM pgrunbook.quarantine")
+        with pytest.raises(LedgerInUse):
+            ledger.install()
+    ledger.install()
+    assert session.value(conn, "SELECT max(version) FROM pgrunbook.version") == 4
+    conn.execute("SELECT table_schema, table_oid, json_nulls FROM pgrunbook.quarantine")
 
 
 def test_a_failed_installation_leaves_nothing(ledger: Ledger, conn: Conn) -> None:

@@ -88,6 +88,19 @@ def test_a_remedy_whose_check_cannot_be_run_is_refused(run: Run, conn: Conn) -> 
     )
 
 
+def test_a_remedy_that_fails_on_the_way_says_how_far_it_came(run: Run, conn: Conn) -> None:
+    conn.execute("ALTER TABLE things ADD CONSTRAINT stays CHECK (id <> 2400 OR code IS NOT NULL)")
+    with pytest.raises(RemedyFailed):
+        run.apply_remedy("10_doubled_codes")
+    stays = 2501 - left(conn)
+    assert 0 < stays < 2500
+    assert events(run) == [("remedy started", None), ("remedy stopped", stays)]
+    conn.execute("ALTER TABLE things DROP CONSTRAINT stays")
+    run.apply_remedy("10_doubled_codes")
+    started = [one for one in run.ledger.events(run_id=run.run_id) if one["kind"] == "remedy started"]
+    assert [one["detail"]["in_quarantine"] for one in started] == [0, stays]
+
+
 @pytest.mark.parametrize(
     ("rule", "column", "step"),
     [

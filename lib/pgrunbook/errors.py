@@ -160,6 +160,22 @@ class LedgerRefused(RunbookError):
         )
 
 
+class LedgerInUse(RunbookError):
+    """The ledger cannot be upgraded now: somebody holds a lock on one of its tables."""
+
+    exit_code = REFUSED
+
+    def __init__(self, *, where: str, seconds: float) -> None:
+        """Name the place, and for how long the lock was waited for."""
+        super().__init__(
+            f"the ledger (schema pgrunbook) in {where} cannot be upgraded: a table of it is in use",
+            details=[
+                f"its lock was not free within {seconds:g} s; a pg_dump or an open transaction holds it"
+            ],
+            next_step="call again once that has ended; nothing was changed",
+        )
+
+
 class RunnerBusy(RunbookError):
     """Another runner works on this database."""
 

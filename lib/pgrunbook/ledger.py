@@ -16,7 +16,7 @@ from psycopg.types.json import Jsonb
 from pgrunbook import chain, session
 from pgrunbook.chain import Chain
 from pgrunbook.detail import storable, text
-from pgrunbook.errors import LedgerRefused, RunnerBusy
+from pgrunbook.errors import LedgerInUse, LedgerRefused, RunnerBusy
 from pgrunbook.session import Connection, ServerFacts
 from pgrunbook.target import Target
 
@@ -27,6 +27,7 @@ __all__ = ["Ledger", "Status", "StepRow", "hold_work_lock"]
 _RUNNER_LOCK = (7239847, 1)
 _WORK_LOCK = (7239847, 3)
 WORKERS_S = 10.0
+UPGRADE_S = 2.0
 _FOLDER = Path(__file__).parents[2] / "sql" / "ledger"
 
 
@@ -79,17 +80,21 @@ class Ledger:
     def install(self) -> None:
         """Make or upgrade the ledger's schema; does nothing where it is current.
 
-        Raises LedgerRefused when the role may not.
+        Raises LedgerRefused when the role may not, and LedgerInUse when somebody holds one of its tables.
         """
         files = sorted(_FOLDER.glob("[0-9][0-9][0-9]_*.sql"))
-        with self._may(), self.conn.transaction():
-            self.conn.execute("SELECT pg_advisory_xact_lock(%s, %s)", (_RUNNER_LOCK[0], 2))
-            installed = 0
-            if self.exists:
-                installed = session.value(self.conn, "SELECT max(version) FROM pgrunbook.version")
-            for file in files:
-                if int(file.name[:3]) > installed:
-                    self.conn.execute(file.read_bytes())
+        try:
+            with self._may(), self.conn.transaction():
+                self.conn.execute("SELECT pg_advisory_xact_lock(%s, %s)", (_RUNNER_LOCK[0], 2))
+                installed = 0
+                if self.exists:
+                    installed = session.value(self.conn, "SELECT max(version) FROM pgrunbook.version")
+                self.conn.execute(f"SET LOCAL lock_timeout = {UPGRADE_S * 1000:.0f}".encode())
+                for file in files:
+                    if int(file.name[:3]) > installed:
+                        self.conn.execute(file.read_bytes())
+        except psycopg.errors.LockNotAvailable:
+            raise LedgerInUse(where=self.target.where, seconds=UPGRADE_S) from None
 
     def take_runner_lock(self) -> None:
         """Become the only runner in this database, for as long as the connection lives.
