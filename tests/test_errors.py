@@ -128,6 +128,16 @@ TEXTS: list[tuple[RunbookError, int, str]] = [
         "  next: call again once that has ended; nothing was changed",
     ),
     (
+        errors.WayBackBlocked(
+            change="040_x", found=[{"step": "011_goal", "object": "view v", "why": "depends on table goal"}]
+        ),
+        3,
+        "040_x is not rolled back: 1 object depends on what it would drop\n"
+        "  011_goal: view v depends on table goal\n"
+        "  next: drop or change them and call again, or keep 011_goal and what is before it"
+        ' (to="011", or --to 011); nothing was undone',
+    ),
+    (
         errors.RunnerBusy(where="service shop", holder="pgrunbook control (pid 5, role 'ann')", since="noon"),
         3,
         "another runner is at work in service shop\n"

@@ -11,7 +11,7 @@ import throwaway
 from throwaway import HASTY, apply, roll_back, running, statuses, write
 
 from pgrunbook import catalog, session, target
-from pgrunbook.errors import LockNotTaken
+from pgrunbook.errors import LockNotTaken, WayBackBlocked
 
 if TYPE_CHECKING:
     from conftest import Elsewhere
@@ -39,6 +39,25 @@ def test_each_step_back_restores_the_catalog_as_it_was_before_it(
             assert catalog.differences(state, snapshot(database)) == []
         # A second time there is nothing to do.
         assert roll_back(made) == []
+
+
+def test_what_somebody_built_on_it_stops_the_whole_way_back_before_it_begins(
+    conn: Conn, database: str, tmp_path: Path
+) -> None:
+    conn.execute(throwaway.TABLE)
+    with running(write(tmp_path), database, tmp_path) as made:
+        apply(made)
+        conn.execute("CREATE VIEW notes AS SELECT note FROM things")
+        with pytest.raises(WayBackBlocked) as caught:
+            roll_back(made)
+        assert caught.value.dependents == (
+            {"step": "001_add_note", "object": "view notes", "why": "depends on column note of table things"},
+        )
+        assert statuses(made) == ["done", "done", "done"]
+        # What it does not touch may go.
+        assert roll_back(made, "001") == ["003_require_code", "002_build_index"]
+        conn.execute("DROP VIEW notes")
+        assert roll_back(made) == ["001_add_note"]
 
 
 def test_a_way_back_that_cannot_have_its_lock_is_tried_again_by_the_next_call(

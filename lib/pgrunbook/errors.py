@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 # Exit codes of the command line: 0 done, FAILED, REFUSED (NO-GO or gate closed).
 FAILED = 1
@@ -173,6 +173,25 @@ class LedgerInUse(RunbookError):
                 f"its lock was not free within {seconds:g} s; a pg_dump or an open transaction holds it"
             ],
             next_step="call again once that has ended; nothing was changed",
+        )
+
+
+class WayBackBlocked(RunbookError):
+    """Objects of others depend on what a rollback would drop."""
+
+    exit_code = REFUSED
+
+    def __init__(self, *, change: str, found: Sequence[Mapping[str, Any]]) -> None:
+        """Name each object and the step that its dependence stops, the first to be undone first."""
+        self.dependents = tuple(found)
+        first = str(found[0]["step"])
+        number = first.partition("_")[0]
+        objects = "1 object depends" if len(found) == 1 else f"{len(found):,} objects depend"
+        super().__init__(
+            f"{change} is not rolled back: {objects} on what it would drop",
+            details=[f"{one['step']}: {one['object']} {one['why']}" for one in found[:20]],
+            next_step=f"drop or change them and call again, or keep {first} and what is before it"
+            f' (to="{number}", or --to {number}); nothing was undone',
         )
 
 

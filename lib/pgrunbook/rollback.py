@@ -9,6 +9,8 @@ from pgrunbook import concurrent, standing
 from pgrunbook.apply import in_place, tell_what_happened
 from pgrunbook.binding import Binding
 from pgrunbook.change import Change, Step
+from pgrunbook.derived import undone as way_back
+from pgrunbook.errors import WayBackBlocked
 from pgrunbook.ledger import Status
 from pgrunbook.standing import Standing
 from pgrunbook.step import Job, Outcome
@@ -19,9 +21,11 @@ __all__ = ["roll_back"]
 def roll_back(binding: Binding, change: Change, *, keep: str | None) -> list[Outcome]:
     """Undo steps from the last one down to but not including `keep`; all of them without it.
 
-    Raises StepFailed, StepCancelled, LockNotTaken, ConnectionLost; what was undone before stays undone, and
-    the next call goes on from there.
+    Raises WayBackBlocked, before anything is undone, where objects of others depend on what would be dropped; and
+    StepFailed, StepCancelled, LockNotTaken, ConnectionLost: what was undone before stays undone, and the next call
+    goes on from there.
     """
+    _require_free(binding, change, keep=keep)
     undone: list[Outcome] = []
     for chosen in reversed(change.steps):
         if chosen.name == keep:
@@ -37,6 +41,19 @@ def roll_back(binding: Binding, change: Change, *, keep: str | None) -> list[Out
             continue
         undone.extend(_undo(binding, chosen, detail))
     return undone
+
+
+def _require_free(binding: Binding, change: Change, *, keep: str | None) -> None:
+    """A way back that fails half-way has dropped rows for nothing."""
+    rows = binding.ledger.steps(change.name)
+    steps: list[Step] = []
+    for chosen in reversed(change.steps):
+        if chosen.name == keep:
+            break
+        if standing.of(chosen, rows, binding.facts.cluster, backwards=True) is not Standing.NOT_RUN:
+            steps.append(chosen)
+    if found := way_back.standing_against(binding.control, steps):
+        raise WayBackBlocked(change=change.name, found=found)
 
 
 def _left_something(binding: Binding, chosen: Step, detail: Mapping[str, Any]) -> bool:

@@ -18,9 +18,9 @@ from pgrunbook.header import Header, Severity
 from pgrunbook.naming import Tree, inner, object_words, quote_name
 from pgrunbook.session import Connection
 
-__all__ = ["of_command", "of_drop"]
+__all__ = ["STANDING", "of_command", "of_drop"]
 
-_STAND = Header(
+STANDING = Header(
     "Objects that depend on what is dropped",
     effect="the statement fails with 2BP01",
     remedy="drop or change them in a step before; functions whose body is only text are not known to depend",
@@ -114,7 +114,7 @@ def _checks(
     def missing(conn: Connection) -> Sequence[Mapping[str, Any]]:
         return [{"missing": str(one)} for one in objects if not _addresses(conn, [one])]
 
-    header = _GO_WITH if cascade else _STAND
+    header = _GO_WITH if cascade else STANDING
     yield Check(site.step, f"dependents of {listed}", header, look=stand, path=site.path)
     if not missing_ok and not course.names and not course.parts_made:
         yield Check(site.step, f"presence of {listed}", _MISSING, look=missing, path=site.path)
