@@ -73,21 +73,14 @@ def test_what_the_server_could_not_be_told_is_merged_when_it_is_back(bound: Bind
     assert [event["kind"] for event in bound.ledger.events()] == ["before", "meanwhile", "after"]
 
 
-def test_the_runner_lock_goes_with_the_connections(bound: Binding, eventually: Callable[..., Any]) -> None:
+def test_who_comes_after_a_closed_run_is_let_in_at_once(bound: Binding) -> None:
     other = Binding("700_x", bound.target, "run-2", bound.records, "bob")
     with contextlib.closing(other):
         bound.begin_writing()
         with pytest.raises(RunnerBusy, match=r"'pgrunbook control run-1'|pgrunbook control run-1 \(pid "):
             other.begin_writing()
         bound.close()
-
-        def free() -> bool:
-            with contextlib.suppress(RunnerBusy):
-                other.begin_writing()
-                return True
-            return False
-
-        eventually(free)
+        other.begin_writing()
 
 
 def test_a_request_to_stop_holds_until_it_is_forgotten(bound: Binding) -> None:

@@ -280,7 +280,7 @@ def test_a_drop_that_another_session_brings_to_its_end_is_done(
 
 IDLE_STEP = """
 SELECT count(*) FROM pg_stat_activity
- WHERE application_name LIKE 'pgrunbook step%' AND query ~ 'An index by name'"""
+ WHERE application_name LIKE 'pgrunbook step%' AND state = 'idle' AND query ~ 'An index by name'"""
 
 
 @pytest.mark.usefixtures("short_window")

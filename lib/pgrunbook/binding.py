@@ -108,10 +108,11 @@ class Binding:
         return Ledger(self._control, self.target)
 
     def close(self) -> None:
-        """End all connections; the runner lock goes with them."""
-        for conn in (self._control, self._work):
-            if conn is not None:
-                conn.close()
+        """End all connections; who comes next is not kept out by a server that has not noticed yet."""
+        if self._writing and self._control is not None:
+            Ledger(self._control, self.target).give_back_runner_lock()
+        for conn in filter(None, (self._control, self._work)):
+            conn.close()
         self.journal.close()
 
     def finish(self, outcome: str) -> None:
@@ -180,8 +181,7 @@ class Binding:
         except BaseException:
             if not self._writing:
                 # Who was refused is in nobody's way.
-                with contextlib.suppress(psycopg.Error):
-                    ledger.give_back_runner_lock()
+                ledger.give_back_runner_lock()
             raise
 
     def _begin(self, ledger: Ledger) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg.pq import TransactionStatus
 from psycopg.types.json import Jsonb
 
 from pgrunbook import chain, session
@@ -108,8 +109,10 @@ class Ledger:
                 raise self._busy(holder)
 
     def give_back_runner_lock(self) -> None:
-        """Let others run: this runner has not begun."""
-        self.conn.execute("SELECT pg_advisory_unlock(%s, %s)", _RUNNER_LOCK)
+        """Let others run now; a connection that is busy or gone gives it back when the server sees it end."""
+        if self.conn.info.transaction_status is TransactionStatus.IDLE:
+            with contextlib.suppress(psycopg.Error):
+                self.conn.execute("SELECT pg_advisory_unlock(%s, %s)", _RUNNER_LOCK)
 
     def await_workers(self, *, own: Connection | None, checkpoint: Callable[[], None]) -> None:
         """Return once no other session works for a runner; one whose client is gone ends by itself.
