@@ -1,0 +1,56 @@
+-- Create the question for the next job
+-- lock: none
+-- estimate: 10 ms
+
+-- The row lock lasts as long as the transaction: who asks and starts in two of them runs jobs twice. So ask for
+-- SELECT id, start_job(id, 'scheduled') FROM get_next_pending_job() AS id: one statement, one transaction.
+-- One priority after the other, so that each is a range of the index, however many jobs wait: ORDER BY priority would
+-- sort words, and medium comes before high there in one direction, low before critical in the other.
+CREATE OR REPLACE FUNCTION get_next_pending_job()
+RETURNS text
+LANGUAGE plpgsql
+SET enable_seqscan = off
+AS $body$
+DECLARE
+    asked_at CONSTANT timestamptz := clock_timestamp();
+    lost record;
+    next_id text;
+BEGIN
+    FOR lost IN
+        SELECT e.job_id, e.id, e.worker, e.lease_until
+        FROM job_executions AS e
+        WHERE e.status = 'running' AND e.lease_until < asked_at
+        FOR NO KEY UPDATE SKIP LOCKED
+    LOOP
+        PERFORM fail_job(lost.job_id, lost.id, format('worker lost: %s did not renew its lease, which ended at %s', lost.worker, lost.lease_until));
+    END LOOP;
+    SELECT due.id INTO next_id
+    FROM scheduler_config AS c
+    CROSS JOIN (VALUES (1, 'critical'), (2, 'high'), (3, 'medium'), (4, 'low')) AS level (rank, priority)
+    CROSS JOIN LATERAL (
+        SELECT j.id
+        FROM scheduled_jobs AS j
+        WHERE j.enabled = true
+            AND j.priority = level.priority
+            AND j.scheduled_for <= asked_at
+            AND (j.status = 'pending' OR (j.status IN ('completed', 'failed') AND j.frequency_type <> 'once'))
+        ORDER BY j.scheduled_for
+        LIMIT 1
+        FOR NO KEY UPDATE SKIP LOCKED
+    ) AS due
+    WHERE c.id = 1
+        AND c.enabled
+        AND (SELECT count(*) FROM job_executions AS r WHERE r.status = 'running') < c.max_concurrent_jobs
+    LIMIT 1;
+    RETURN next_id;
+END
+$body$;
+
+DO $pin$
+BEGIN
+    EXECUTE format('ALTER FUNCTION get_next_pending_job() SET search_path = %I, pg_temp', current_schema());
+END
+$pin$;
+
+COMMENT ON FUNCTION get_next_pending_job() IS
+    'The job to start now, locked until the transaction ends; NULL where none is due, the scheduler is off or all slots are taken. Gives back what dead workers had.';
