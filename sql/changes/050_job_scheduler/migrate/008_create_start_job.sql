@@ -40,8 +40,9 @@ BEGIN
         )
     FOR NO KEY UPDATE OF j SKIP LOCKED;
     IF NOT FOUND THEN
-        IF NOT EXISTS (SELECT FROM scheduled_jobs AS j WHERE j.id = p_job_id) THEN
-            RAISE no_data_found USING MESSAGE = format('there is no job %s', coalesce(p_job_id, 'NULL'));
+        -- NULL is what get_next_pending_job() says when there is nothing to do.
+        IF p_job_id IS NOT NULL AND NOT EXISTS (SELECT FROM scheduled_jobs AS j WHERE j.id = p_job_id) THEN
+            RAISE no_data_found USING MESSAGE = format('there is no job %s', p_job_id);
         END IF;
         RETURN NULL;
     END IF;
