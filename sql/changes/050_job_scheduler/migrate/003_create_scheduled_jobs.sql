@@ -68,7 +68,7 @@ COMMENT ON COLUMN scheduled_jobs.error_count IS 'Failures since it was last comp
 COMMENT ON COLUMN scheduled_jobs.last_error IS 'What the last failure said; NULL after success.';
 COMMENT ON COLUMN scheduled_jobs.max_retries IS 'How often it is tried again; NULL: scheduler_config.default_max_retries.';
 COMMENT ON COLUMN scheduled_jobs.retry_base_seconds IS 'Wait before the first retry; NULL: scheduler_config.default_retry_base_seconds.';
-COMMENT ON COLUMN scheduled_jobs.triggered_by IS 'Job whose completion made this one due; its next execution takes it as its parent.';
+COMMENT ON COLUMN scheduled_jobs.triggered_by IS 'Job whose completion made this one due; it is the parent of the executions until one succeeds.';
 COMMENT ON COLUMN scheduled_jobs.created_at IS 'When the row was made.';
 COMMENT ON COLUMN scheduled_jobs.updated_at IS 'When the row was last written; a trigger sets it.';
 

@@ -28,6 +28,7 @@ BEGIN
         completed_at = ended_at,
         error_count = 0,
         last_error = NULL,
+        triggered_by = NULL,
         scheduled_for = CASE
             WHEN j.frequency_type = 'once' THEN NULL
             WHEN j.due_at > ended_at THEN j.due_at

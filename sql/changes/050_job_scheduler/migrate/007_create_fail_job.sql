@@ -27,6 +27,7 @@ BEGIN
     SET status = CASE WHEN j.error_count < retry.most THEN 'pending' ELSE 'failed' END,
         error_count = j.error_count + 1,
         last_error = coalesce(p_error_message, ''),
+        triggered_by = CASE WHEN j.error_count < retry.most THEN j.triggered_by END,
         scheduled_for = CASE
             WHEN j.error_count < retry.most THEN ended_at + make_interval(
                 secs => least(c.retry_cap_seconds, retry.base * 2.0 ^ least(j.error_count, 30)) * (1 + c.retry_jitter * random())

@@ -81,8 +81,7 @@ BEGIN
     SET status = 'running',
         started_at = began_at,
         due_at = CASE WHEN job.errors = 0 THEN coalesce(j.scheduled_for, began_at) ELSE j.due_at END,
-        error_count = job.errors,
-        triggered_by = NULL
+        error_count = job.errors
     WHERE j.id = p_job_id;
     RETURN execution;
 END
