@@ -32,7 +32,8 @@ BEGIN
     THEN
         zone := coalesce(p_config ->> 'timezone', (SELECT c.timezone FROM scheduler_config AS c WHERE c.id = 1), 'UTC');
         local_time := make_time((p_config ->> 'hour')::integer, coalesce(p_config ->> 'minute', '0')::integer, 0);
-        local_day := (p_from_time AT TIME ZONE zone)::date;
+        -- From yesterday: where the clocks leave out the end of a day, its time comes on the next one.
+        local_day := (p_from_time AT TIME ZONE zone)::date - 1;
         IF p_frequency_type = 'weekly' THEN
             step := 7;
             local_day := local_day + (((p_config ->> 'day')::integer - extract(dow FROM local_day)::integer + 7) % 7);
