@@ -52,6 +52,10 @@ ALLOWED: dict[str, tuple[str, Callable[[Script], bool]]] = {
             f"CHECK ({name} BETWEEN " in script.text for name in re.findall(r"(\w+) +smallint", script.text)
         ),
     ),
+    "prefer-bigint-over-int": (
+        "a quantity; a key that counts up says in its file why it is an INTEGER",
+        lambda script: "INTEGER" in script.text or " integer NOT NULL GENERATED " not in script.text,
+    ),
     "ban-drop-constraint": (
         "dropped and added again in one statement, so that the file can be run twice and nobody sees it missing",
         lambda script: all(

@@ -1,5 +1,5 @@
 -- Create the function that remembers a used recipe
--- lock: none
+-- lock: RowExclusive on recipe_rotation
 -- estimate: 10 ms
 
 CREATE OR REPLACE FUNCTION update_recipe_rotation(p_user_id bigint, p_recipe_id text, p_meal_type text, p_used_date date)

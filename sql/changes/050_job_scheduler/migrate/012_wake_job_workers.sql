@@ -1,5 +1,5 @@
 -- Tell workers at once that there is something to do
--- lock: none
+-- lock: ShareRowExclusive on scheduled_jobs; ShareRowExclusive on scheduler_config
 -- estimate: 10 ms
 
 -- Fires when jobs are made, when one becomes due earlier or is tried again, and when the configuration changes; not

@@ -1,5 +1,5 @@
 -- Count what was made, and switch the scheduler on
--- lock: none
+-- lock: RowExclusive on scheduler_config
 -- estimate: 10 ms
 
 DO $validate$

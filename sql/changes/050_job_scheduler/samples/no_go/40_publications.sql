@@ -1,0 +1,3 @@
+-- On top of go.sql: a warehouse subscribes to whatever there is
+
+CREATE PUBLICATION warehouse FOR ALL TABLES;

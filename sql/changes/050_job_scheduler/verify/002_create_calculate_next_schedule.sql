@@ -1,0 +1,47 @@
+-- The calendar is there, as declared
+-- effect: No job could be planned, or at another time than it says.
+-- remedy: Run migrate/002_create_calculate_next_schedule.sql again.
+
+WITH wanted (signature, arguments, returns, language, volatility, settings, body) AS (
+    VALUES (
+        'calculate_next_schedule(text, jsonb, timestamptz)',
+        'p_frequency_type text, p_config jsonb, p_from_time timestamp with time zone DEFAULT now()',
+        'timestamp with time zone',
+        'plpgsql',
+        'stable',
+        'none',
+        '9d9654878be4dc3017fe43e65c9eff6d'
+    )
+), function AS (
+    SELECT
+        wanted.*,
+        p.*,
+        l.lanname,
+        pg_get_function_arguments(p.oid) AS arguments_now,
+        pg_get_function_result(p.oid) AS returns_now,
+        quote_ident(n.nspname) AS schema,
+        (SELECT substring(s FROM '^search_path=(.*)$') FROM unnest(p.proconfig) AS s WHERE s LIKE 'search_path=%') AS path_now,
+        coalesce((SELECT string_agg(s, ', ' ORDER BY s) FROM unnest(p.proconfig) AS s WHERE s NOT LIKE 'search_path=%'), 'none') AS settings_now
+    FROM wanted
+    LEFT JOIN pg_proc AS p ON p.oid = to_regprocedure(wanted.signature)
+    LEFT JOIN pg_language AS l ON l.oid = p.prolang
+    LEFT JOIN pg_namespace AS n ON n.oid = p.pronamespace
+)
+SELECT
+    'function ' || function.signature AS object,
+    fact.expected AS expected,
+    fact.found AS found
+FROM function
+CROSS JOIN LATERAL (
+    VALUES
+        (1, 'present', CASE WHEN oid IS NULL THEN 'missing' ELSE 'present' END),
+        (2, 'arguments ' || arguments, 'arguments ' || arguments_now),
+        (3, 'returns ' || returns, 'returns ' || returns_now),
+        (4, language || ', ' || volatility, lanname || ', ' || CASE provolatile WHEN 'i' THEN 'immutable' WHEN 's' THEN 'stable' ELSE 'volatile' END),
+        (5, 'with the rights of its caller', 'with the rights of its ' || CASE WHEN prosecdef THEN 'owner' ELSE 'caller' END),
+        (6, 'search_path ' || schema || ', pg_temp', 'search_path ' || coalesce(path_now, 'of the caller')),
+        (7, 'settings ' || settings, 'settings ' || settings_now),
+        (8, 'body ' || body, 'body ' || md5(prosrc))
+) AS fact (position, expected, found)
+WHERE fact.found IS DISTINCT FROM fact.expected AND (fact.position = 1 OR oid IS NOT NULL)
+ORDER BY fact.position;
