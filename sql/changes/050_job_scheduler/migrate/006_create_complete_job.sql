@@ -11,18 +11,16 @@ DECLARE
     ended_at CONSTANT timestamptz := clock_timestamp();
     successors jsonb;
 BEGIN
-    UPDATE job_executions AS e
-    SET status = 'completed',
-        slot = NULL,
-        completed_at = ended_at,
-        duration_ms = greatest(0, extract(epoch FROM ended_at - e.started_at) * 1000),
-        output = p_output
-    WHERE e.id = p_execution_id AND e.job_id = p_job_id AND e.status = 'running';
-    IF NOT FOUND THEN
-        RAISE object_not_in_prerequisite_state USING
-            MESSAGE = format('execution %s of job %s is not running', coalesce(p_execution_id::text, 'NULL'), coalesce(p_job_id, 'NULL')),
-            HINT = 'It has ended already, or its lease has and the job was given back: what this worker did does not count.';
-    END IF;
+    WITH ended AS (
+        UPDATE job_executions AS e
+        SET status = 'completed',
+            slot = NULL,
+            completed_at = ended_at,
+            duration_ms = greatest(0, extract(epoch FROM ended_at - e.started_at) * 1000),
+            output = p_output
+        WHERE e.id = p_execution_id AND e.job_id = p_job_id AND e.status = 'running'
+        RETURNING e.job_id
+    )
     UPDATE scheduled_jobs AS j
     SET status = 'completed',
         completed_at = ended_at,
@@ -39,8 +37,14 @@ BEGIN
             )
             ELSE calculate_next_schedule(j.frequency_type, j.frequency_config, ended_at)
         END
-    WHERE j.id = p_job_id
+    FROM ended
+    WHERE j.id = ended.job_id
     RETURNING j.parameters -> 'then' INTO successors;
+    IF NOT FOUND THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('execution %s of job %s is not running', coalesce(p_execution_id::text, 'NULL'), coalesce(p_job_id, 'NULL')),
+            HINT = 'It has ended already, or its lease has and the job was given back: what this worker did does not count.';
+    END IF;
     IF jsonb_typeof(successors) = 'array' THEN
         UPDATE scheduled_jobs AS j
         SET status = 'pending', scheduled_for = ended_at, error_count = 0, triggered_by = p_job_id

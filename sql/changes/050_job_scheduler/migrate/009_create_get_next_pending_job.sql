@@ -13,35 +13,50 @@ SET enable_seqscan = off
 AS $body$
 DECLARE
     asked_at CONSTANT timestamptz := clock_timestamp();
-    lost record;
+    swept boolean := false;
+    lost bigint;
+    run record;
     next_id text;
 BEGIN
-    FOR lost IN
-        SELECT e.job_id, e.id, e.worker, e.lease_until
-        FROM job_executions AS e
-        WHERE e.status = 'running' AND e.lease_until < asked_at
-        FOR NO KEY UPDATE SKIP LOCKED
     LOOP
-        PERFORM fail_job(lost.job_id, lost.id, format('worker lost: %s did not renew its lease, which ended at %s', lost.worker, lost.lease_until));
+        SELECT now_running.lost, due.id INTO lost, next_id
+        FROM (
+            SELECT count(*) AS slots, count(*) FILTER (WHERE e.lease_until < asked_at) AS lost
+            FROM job_executions AS e
+            WHERE e.status = 'running'
+        ) AS now_running
+        LEFT JOIN LATERAL (
+            SELECT first.id
+            FROM scheduler_config AS c
+            CROSS JOIN (VALUES (1, 'critical'), (2, 'high'), (3, 'medium'), (4, 'low')) AS level (rank, priority)
+            CROSS JOIN LATERAL (
+                SELECT j.id
+                FROM scheduled_jobs AS j
+                WHERE j.enabled = true
+                    AND j.priority = level.priority
+                    AND j.scheduled_for <= asked_at
+                    AND (j.status = 'pending' OR (j.status IN ('completed', 'failed') AND j.frequency_type <> 'once'))
+                ORDER BY j.scheduled_for
+                LIMIT 1
+                FOR NO KEY UPDATE SKIP LOCKED
+            ) AS first
+            WHERE c.id = 1
+                AND c.enabled
+                AND now_running.slots < c.max_concurrent_jobs
+                AND (now_running.lost = 0 OR swept)
+            LIMIT 1
+        ) AS due ON true;
+        EXIT WHEN lost = 0 OR swept;
+        FOR run IN
+            SELECT e.job_id, e.id, e.worker, e.lease_until
+            FROM job_executions AS e
+            WHERE e.status = 'running' AND e.lease_until < asked_at
+            FOR NO KEY UPDATE SKIP LOCKED
+        LOOP
+            PERFORM fail_job(run.job_id, run.id, format('worker lost: %s did not renew its lease, which ended at %s', run.worker, run.lease_until));
+        END LOOP;
+        swept := true;
     END LOOP;
-    SELECT due.id INTO next_id
-    FROM scheduler_config AS c
-    CROSS JOIN (VALUES (1, 'critical'), (2, 'high'), (3, 'medium'), (4, 'low')) AS level (rank, priority)
-    CROSS JOIN LATERAL (
-        SELECT j.id
-        FROM scheduled_jobs AS j
-        WHERE j.enabled = true
-            AND j.priority = level.priority
-            AND j.scheduled_for <= asked_at
-            AND (j.status = 'pending' OR (j.status IN ('completed', 'failed') AND j.frequency_type <> 'once'))
-        ORDER BY j.scheduled_for
-        LIMIT 1
-        FOR NO KEY UPDATE SKIP LOCKED
-    ) AS due
-    WHERE c.id = 1
-        AND c.enabled
-        AND (SELECT count(*) FROM job_executions AS r WHERE r.status = 'running') < c.max_concurrent_jobs
-    LIMIT 1;
     RETURN next_id;
 END
 $body$;
