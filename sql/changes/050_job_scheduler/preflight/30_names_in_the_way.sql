@@ -28,10 +28,10 @@ WITH wanted (kind, name, definition) AS (
         ('index', 'scheduled_jobs_pkey', 'of scheduled_jobs'),
         ('index', 'scheduler_config_pkey', 'of scheduler_config'),
         ('function', 'calculate_next_schedule', '(p_frequency_type text, p_config jsonb, p_from_time timestamp with time zone DEFAULT now()) returns timestamp with time zone, body 9d9654878be4dc3017fe43e65c9eff6d'),
-        ('function', 'complete_job', '(p_job_id text, p_execution_id integer, p_output jsonb DEFAULT NULL::jsonb) returns void, body fa81d7b86e8a62a12c9da49f49f54403'),
+        ('function', 'complete_job', '(p_job_id text, p_execution_id integer, p_output jsonb DEFAULT NULL::jsonb) returns void, body 32c4b8074584b5f97246dabc068e6881'),
         ('function', 'fail_job', '(p_job_id text, p_execution_id integer, p_error_message text) returns void, body 42855feacfaf1d4fc7689bb3d3c303ec'),
-        ('function', 'start_job', '(p_job_id text, p_trigger_type text DEFAULT ''scheduled''::text) returns integer, body 1bd9cdb386329c3bf818d3c194411ff4'),
-        ('function', 'get_next_pending_job', '() returns text, body cfd6c446c460c8ebcc59fba703be578f'),
+        ('function', 'start_job', '(p_job_id text, p_trigger_type text DEFAULT ''scheduled''::text) returns integer, body 4112f68b71cf1da6b270288c82041429'),
+        ('function', 'get_next_pending_job', '() returns text, body 3f808bd7cd19f797b161a355d7fddd77'),
         ('function', 'update_recipe_rotation', '(p_user_id bigint, p_recipe_id text, p_meal_type text, p_used_date date) returns void, body 2b5794688bc222c675004fe8ced2b058'),
         ('function', 'get_recipes_on_cooldown', '(p_user_id bigint, p_meal_type text, p_cooldown_days integer DEFAULT 30) returns TABLE(recipe_id text, last_used_date date, days_since_use integer), body 8c0092c1b7baa0502fb0b04da2c1c3bf'),
         ('function', 'wake_job_workers', '() returns trigger, body 56519da7ac4e88044a0fd96774abb100')

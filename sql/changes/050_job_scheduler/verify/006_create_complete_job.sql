@@ -10,7 +10,7 @@ WITH wanted (signature, arguments, returns, language, volatility, settings, body
         'plpgsql',
         'volatile',
         'none',
-        'fa81d7b86e8a62a12c9da49f49f54403'
+        '32c4b8074584b5f97246dabc068e6881'
     )
 ), function AS (
     SELECT

@@ -10,7 +10,7 @@ WITH wanted (signature, arguments, returns, language, volatility, settings, body
         'plpgsql',
         'volatile',
         'enable_seqscan=off',
-        '1bd9cdb386329c3bf818d3c194411ff4'
+        '4112f68b71cf1da6b270288c82041429'
     )
 ), function AS (
     SELECT

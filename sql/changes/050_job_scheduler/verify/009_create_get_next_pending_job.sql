@@ -10,7 +10,7 @@ WITH wanted (signature, arguments, returns, language, volatility, settings, body
         'plpgsql',
         'volatile',
         'enable_seqscan=off',
-        'cfd6c446c460c8ebcc59fba703be578f'
+        '3f808bd7cd19f797b161a355d7fddd77'
     )
 ), function AS (
     SELECT
