@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 import pytest
 
 from pgrunbook import kernel
-from pgrunbook.views import widgets
+from pgrunbook.views import panel, tick_panel, widgets
+from pgrunbook.views.tick_panel import TickPanel
 from pgrunbook.views.widgets import GatePanel, StepPanel
 
 T = TypeVar("T")
@@ -21,9 +22,10 @@ class Person:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.panels: list[Any] = []
         monkeypatch.setattr(kernel, "attended", lambda: True)
-        monkeypatch.setattr(widgets, "display", lambda _box: None)
-        monkeypatch.setattr(widgets, "clear_output", lambda wait: None)
-        for kind in (GatePanel, StepPanel):
+        for module in (widgets, tick_panel):
+            monkeypatch.setattr(module, "display", lambda _box: None)
+        monkeypatch.setattr(panel, "clear_output", lambda wait: None)
+        for kind in (GatePanel, StepPanel, TickPanel):
             monkeypatch.setattr(kind, "show", self._seen(kind.show))
 
     def _seen(self, show: Callable[[Any], None]) -> Callable[[Any], None]:

@@ -234,8 +234,8 @@ TITLE = "-- T\n-- lock: none\n\n"
         ),
         (
             {"prefligth/10_x.sql": CHECK},
-            "prefligth has no place in a change\n  next: there may be README.md, contracts, migrate, papers,"
-            " preflight, remedy, rollback, samples, timing, verify; rename it or take it out",
+            "prefligth has no place in a change\n  next: there may be README.md, checklist.md, contracts, migrate,"
+            " papers, preflight, remedy, rollback, samples, timing, verify; rename it or take it out",
         ),
         (
             {"samples/nogo/10_x.sql": ""},

@@ -31,6 +31,16 @@ TEXTS: list[tuple[RunbookError, int, str]] = [
         "060_x: step 001_a has no verify file\n  next: write one",
     ),
     (
+        errors.BadChecklist(file="060_x/checklist.md", line=3, found="no item", next_step="write one"),
+        1,
+        "060_x/checklist.md line 3: no item\n  next: write one",
+    ),
+    (
+        errors.BadChecklist(file="060_x/checklist.md", line=0, found="no item", next_step="write one"),
+        1,
+        "060_x/checklist.md: no item\n  next: write one",
+    ),
+    (
         errors.BadRace(file="10_x.spec", line=3, found="found 'stp', expected `step`", next_step="write it"),
         1,
         "10_x.spec line 3: found 'stp', expected `step`\n  next: write it",
@@ -251,6 +261,39 @@ TEXTS: list[tuple[RunbookError, int, str]] = [
         "060_x was not audited in this run\n  next: run preflight first; nothing was changed",
     ),
     (
+        errors.ItemsOpen(
+            step="013_enable",
+            found=[
+                {"item": "backup", "text": "It was restored.", "when": "before", "state": "OPEN"},
+                {
+                    "item": "looked",
+                    "text": "All is well.",
+                    "when": "before 013",
+                    "state": "OPEN, taken back by bob, again",
+                },
+            ],
+            items=4,
+        ),
+        3,
+        "the gate of 013_enable is closed: 2 of 4 items of its checklist are not ticked\n"
+        "  backup: It was restored.\n"
+        "  looked: All is well. (taken back by bob, again)\n"
+        '  next: make sure of each, then tick it: runbook.checklist("before") and runbook.checklist("before 013")'
+        " in the notebook, or --tick backup --tick looked on the command line; nothing was changed",
+    ),
+    (
+        errors.ItemsOpen(
+            step="001_a",
+            found=[{"item": "backup", "text": "x", "when": "before", "state": "OPEN"}],
+            items=1,
+        ),
+        3,
+        "the gate of 001_a is closed: 1 of 1 item of its checklist is not ticked\n"
+        "  backup: x\n"
+        '  next: make sure of each, then tick it: runbook.checklist("before") in the notebook, or --tick backup'
+        " on the command line; nothing was changed",
+    ),
+    (
         errors.GateClosed(step="001a_add_key", reason="nobody approved it in this run"),
         3,
         "the gate of 001a_add_key is closed: nobody approved it in this run\n"
@@ -326,6 +369,11 @@ TEXTS: list[tuple[RunbookError, int, str]] = [
         errors.ReasonMissing(),
         3,
         "--approve-all needs a reason\n  next: add --reason TEXT; it is kept in the record",
+    ),
+    (
+        errors.JobNotScheduled(job="job_sync_001", reason="it has no time zone", next_step="give it one"),
+        1,
+        "job job_sync_001 was not scheduled: it has no time zone\n  next: give it one",
     ),
     (
         errors.BadMessage(field="content", found="it is empty", next_step="write something"),

@@ -18,6 +18,7 @@ pytestmark = pytest.mark.static
 # A module may import from the rows above its own. A name stands for a module or for a whole package.
 LAYERS = (
     ("errors", "detail"),
+    ("checklist",),
     ("lockmode", "target", "queries", "server", "journal", "history", "kernel"),
     ("naming", "folder", "places", "identity", "loading", "window", "spec", "made"),
     ("session", "spelling"),
@@ -56,7 +57,7 @@ LAYERS = (
     ("outside",),
     ("step",),
     ("binding",),
-    ("apply", "repair", "signalling", "audits", "prospect"),
+    ("apply", "repair", "signalling", "audits", "prospect", "ticking"),
     ("rollback", "violation"),
     ("run",),
     ("views",),
@@ -74,6 +75,7 @@ LAYERS = (
         "several",
     ),
     ("workbench", "question", "live", "blocking", "repairing", "duplication", "contracting", "laboratory"),
+    ("checkoff",),
     ("papers",),
     ("runbook", "commands"),
     ("cli", "__init__"),

@@ -10,6 +10,7 @@ import pytest
 
 from pgrunbook import kernel
 from pgrunbook.patience import Blocker
+from pgrunbook.views import panel as panels
 from pgrunbook.views import widgets
 from pgrunbook.views.widgets import GatePanel, Question, Signal, StepPanel
 
@@ -24,7 +25,7 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What is displayed now, instead of a notebook's output."""
     shown: list[Any] = []
     monkeypatch.setattr(widgets, "display", shown.append)
-    monkeypatch.setattr(widgets, "clear_output", lambda wait: shown.clear() if wait else None)
+    monkeypatch.setattr(panels, "clear_output", lambda wait: shown.clear() if wait else None)
     return shown
 
 

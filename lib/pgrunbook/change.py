@@ -11,7 +11,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
 
-from pgrunbook import header, statement
+from pgrunbook import checklist, header, statement
+from pgrunbook.checklist import Checklist
 from pgrunbook.errors import BadChange, UnknownName
 from pgrunbook.folder import Folder
 from pgrunbook.header import CHANGE_NAME, Kind
@@ -22,7 +23,7 @@ __all__ = ["Change", "Script", "Step", "load", "names", "root_from"]
 _FILE_NAME = re.compile(r"[0-9]{2,3}_[a-z0-9_]+")
 _STEP_NAME = re.compile(r"([0-9]{3}[a-z]?)_[a-z0-9_]+")
 _ROLLBACK_NAME = re.compile(r"([0-9]{3}[a-z]?_[a-z0-9_]+)(?:\.([1-9]))?")
-_FOLDERS = {"README.md", "contracts", "papers", "samples", *(kind.value for kind in Kind)}
+_FOLDERS = {"README.md", "checklist.md", "contracts", "papers", "samples", *(kind.value for kind in Kind)}
 
 Named = TypeVar("Named", "Script", "Step")
 
@@ -55,6 +56,7 @@ class Change:
     traffic: tuple[Path, ...] = ()
     data_sample: Path | None = None
     """Rows for what the change makes, to be loaded after it, any number of times."""
+    checklist: Checklist = field(default_factory=Checklist)
 
     @property
     def title(self) -> str:
@@ -182,7 +184,14 @@ class _ChangeFolder(Folder):
             no_go_samples=MappingProxyType(no_go),
             traffic=traffic,
             data_sample=data if data in samples else None,
+            checklist=self.checklist(steps),
         )
+
+    def checklist(self, steps: Sequence[Step]) -> Checklist:
+        path = self.path / "checklist.md"
+        if not path.is_file():
+            return Checklist()
+        return checklist.parse(self.text(path), file=self.label(path), steps=[step.name for step in steps])
 
     def steps(self) -> tuple[Step, ...]:
         migrations = self.scripts(Kind.MIGRATE, _STEP_NAME)

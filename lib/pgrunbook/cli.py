@@ -55,10 +55,18 @@ def parser() -> argparse.ArgumentParser:
         "--save", action="store_true", help="keep the outputs in the notebook, for tests to compare with"
     )
     verb("preflight", "audit: GO or NO-GO, with the rows that stand in the way")
-    _windowed(
+    apply = _windowed(
         _approving(verb("apply", "audit, rehearse, apply what is not applied yet, verify, write the record"))
-    ).add_argument(
+    )
+    apply.add_argument(
         "--no-rehearsal", action="store_true", help="do not run the change on a clone of the schema first"
+    )
+    apply.add_argument(
+        "--tick",
+        metavar="ITEM[=REMARK]",
+        action="append",
+        default=[],
+        help="you made sure of this item of the checklist; once for each",
     )
     remedy = _windowed(_approving(verb("remedy", "repair what a check found; old values go to quarantine")))
     remedy.add_argument("name", help="a file of remedy/, e.g. 10_duplicate_codes")
@@ -82,6 +90,12 @@ def parser() -> argparse.ArgumentParser:
     )
     status = verb("status", "show what the ledger says of each step; reads only", change=False)
     status.add_argument("change", nargs="?", help="one change (default: all)")
+    tick = verb("tick", "tick items of the checklist of a run, or show it; who applies need not be who ticks")
+    tick.add_argument(
+        "items", nargs="*", metavar="ITEM[=REMARK]", help="what you made sure of (default: show all)"
+    )
+    tick.add_argument("--run", metavar="RUN", help="the run (default: the last one of the change)")
+    tick.add_argument("--take-back", action="store_true", help="these items are open again")
     record = verb("record", "write the HTML record of a run from the ledger alone")
     record.add_argument("--run", metavar="RUN", help="the run (default: the last one of the change)")
     races = verb("races", "run races of sql/races on the embedded server", change=False, live=False)

@@ -13,7 +13,17 @@ from typing import Any
 import psycopg
 
 from pgrunbook import change as changes
-from pgrunbook import contracting, duplication, race, repairing, session, standing, target, workbench
+from pgrunbook import (
+    checkoff,
+    contracting,
+    duplication,
+    race,
+    repairing,
+    session,
+    standing,
+    target,
+    workbench,
+)
 from pgrunbook.blocking import blockers
 from pgrunbook.errors import FAILED, REFUSED, PreflightFailed, RehearsalDiffers, RunbookError
 from pgrunbook.headless import EmbeddedServer, Opened, Progress, interruptible, say
@@ -77,6 +87,7 @@ def apply(given: argparse.Namespace) -> int:
 
     progress = Progress(given.json)
     with Opened(given) as run:
+        ticks = checkoff.given(run.change, given.tick, may_be_after=False)
         run.on_wait, run.binding.on_sample = progress.waits, progress.samples
         if run.budgets.window:
             progress.line(f"window ends {run.budgets.window}")
@@ -91,6 +102,7 @@ def apply(given: argparse.Namespace) -> int:
             show("Preflight", boards.audit(board))
             first, *others = run.change.steps
             board.require_go(first.name)
+            checkoff.tick_given(run, ticks)
             run.decide_by_policy(first.name)
             if run.remaining() and not given.no_rehearsal:
                 with EmbeddedServer() as running:
@@ -205,13 +217,17 @@ def status(given: argparse.Namespace) -> int:
         session.bind(conn, bound, for_change=False)
         ledger = Ledger(conn, bound)
         for name in [given.change] if given.change else changes.names(root):
-            rows = standing.table(changes.load(name, root=root), ledger.steps(name))
+            change = changes.load(name, root=root)
+            rows = standing.table(change, ledger.steps(name))
             facts["changes"][name] = rows
             text += [
                 boards.status(rows, name).text,
                 table.to_text(rows, ["step", "status", "finished", "note"]),
-                "",
             ]
+            if ticks := checkoff.standing(ledger, change):
+                facts.setdefault("checklists", {})[name] = ticks.facts
+                text.append(ticks.text)
+            text.append("")
         facts["chain"] = str(ledger.check_chain()) if ledger.exists else ""
     say(
         given,
@@ -266,6 +282,7 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "rollback": rollback,
     "blockers": blockers,
     "status": status,
+    "tick": checkoff.tick,
     "record": record,
     "races": races,
     "duplicates": duplication.show,

@@ -63,6 +63,15 @@ class BadChange(RunbookError):
         super().__init__(f"{change}: {found}", next_step=next_step)
 
 
+class BadChecklist(RunbookError):
+    """The checklist of a change cannot be read."""
+
+    def __init__(self, *, file: str, line: int, found: str, next_step: str) -> None:
+        """Name the file, the line (1-based, 0 for the whole file), what is wrong and the way out."""
+        self.file, self.line = file, line
+        super().__init__(f"{file}{f' line {line}' if line else ''}: {found}", next_step=next_step)
+
+
 class UnknownName(RunbookError):
     """A change, step, check or remedy was asked for that is not there."""
 
@@ -298,6 +307,31 @@ class GateClosed(RunbookError):
             f"the gate of {step} is closed: {reason}",
             next_step=f'approve it with runbook.gate("{_short(step)}") in the notebook, or'
             " --approve-all --reason TEXT on the command line; nothing was changed",
+        )
+
+
+class ItemsOpen(GateClosed):
+    """A step was asked for while items of the checklist that it waits for are not ticked."""
+
+    def __init__(self, *, step: str, found: Sequence[Mapping[str, str]], items: int) -> None:
+        """Name the step, the open items as rows of the checklist, and how many it waits for."""
+        self.step, self.open = step, tuple(found)
+        self.reason = f"{len(found)} of {_count(items, 'item')} of its checklist are not ticked"
+        if len(found) == 1:
+            self.reason = self.reason.replace(" are ", " is ")
+        again = [one["state"].removeprefix("OPEN, ") if ", " in one["state"] else "" for one in found]
+        cells = " and ".join(
+            f'runbook.checklist("{when}")' for when in dict.fromkeys(o["when"] for o in found)
+        )
+        RunbookError.__init__(
+            self,
+            f"the gate of {step} is closed: {self.reason}",
+            details=[
+                f"{one['item']}: {one['text']}{f' ({why})' if why else ''}"
+                for one, why in zip(found, again, strict=True)
+            ],
+            next_step=f"make sure of each, then tick it: {cells} in the notebook, or"
+            f" {' '.join('--tick ' + one['item'] for one in found)} on the command line; nothing was changed",
         )
 
 
@@ -902,3 +936,12 @@ class PapersMistaken(RunbookError):
             details=mistakes,
             next_step="write the name as the catalog, the change or the project has it; only `code` is looked up",
         )
+
+
+class JobNotScheduled(RunbookError):
+    """A job was not added or changed."""
+
+    def __init__(self, *, job: str, reason: str, next_step: str) -> None:
+        """Name the job, the reason and the way out."""
+        self.job, self.reason = job, reason
+        super().__init__(f"job {job} was not scheduled: {reason}", next_step=next_step)

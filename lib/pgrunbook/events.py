@@ -43,6 +43,7 @@ def opened(
         "stall_budget_ms": stall_ms,
         **({"window_ends": window_ends} if window_ends else {}),
         "scripts": {script.label: script.sha256 for script in scripts},
+        **({"checklist": [item.facts for item in change.checklist.items]} if change.checklist.items else {}),
     }
 
 

@@ -32,6 +32,12 @@ class Policy(Enum):
             return cls.REHEARSAL
         return cls.APPROVE_ALL if approve_all else cls.CLOSED
 
+    def why(self, reason: str) -> str:
+        """Return why it says GO, given the operator's reason, or nothing: it does not."""
+        if self is Policy.REHEARSAL:
+            return "a rehearsal approves itself"
+        return reason if self is Policy.APPROVE_ALL else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from pgrunbook import checklist
+from pgrunbook.checklist import Item
+
 __all__ = ["summarise"]
 
 Event = Mapping[str, Any]
@@ -34,10 +37,14 @@ def summarise(run_id: str, events: Sequence[Event], *, chain: str) -> dict[str, 
         "operator": opened.get("operator", ""),
         "server": opened.get("server", ""),
         "started": _at(events[0]) if events else "",
-        "finished": _at(events[-1]) if events else "",
+        "finished": _at(_last_act(events)) if events else "",
         "stall_budget_ms": float(opened.get("stall_budget_ms") or 0),
         "worst_stall_ms": max((float(e["detail"].get("worst_stall_ms") or 0) for e in events), default=0.0),
         "approvals": tuple(_approval(event) for event in events if event["kind"] == "gate"),
+        "checklist": tuple(
+            one.row
+            for one in checklist.checked([Item(**item) for item in opened.get("checklist", [])], events)
+        ),
         "checks": tuple(_checks(events, "preflight")),
         "steps": tuple(steps),
         "remedies": tuple(_remedy(event) for event in events if event["kind"].startswith("remedy ")),
@@ -88,6 +95,12 @@ def _last(events: Iterable[Event], kind: str) -> Mapping[str, Any]:
         if event["kind"] == kind:
             found = event["detail"]
     return found
+
+
+def _last_act(events: Sequence[Event]) -> Event:
+    """Return the last event but for ticks: those of the day after make no run longer."""
+    ticks = (checklist.TICKED, checklist.TAKEN_BACK)
+    return next((event for event in reversed(events) if event["kind"] not in ticks), events[-1])
 
 
 def _at(event: Event) -> str:

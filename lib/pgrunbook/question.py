@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 
-from pgrunbook import forecast, standing
+from pgrunbook import forecast, kernel, standing
 from pgrunbook.apply import in_place
 from pgrunbook.change import Step
 from pgrunbook.conduct import POLL_S
 from pgrunbook.errors import GateClosed
-from pgrunbook.gate import Decision
+from pgrunbook.gate import Decision, Policy
 from pgrunbook.header import LockClaim
 from pgrunbook.ledger import Status
 from pgrunbook.run import ROLLBACK, Run
@@ -19,7 +19,7 @@ from pgrunbook.target import Kind
 from pgrunbook.views.units import counted, duration
 from pgrunbook.views.widgets import GatePanel, Question
 
-__all__ = ["ask", "of", "settled"]
+__all__ = ["ask", "asks", "decided", "of", "settled"]
 
 TYPED = "typed in the notebook"
 
@@ -54,6 +54,16 @@ async def ask(run: Run, name: str, panel: Callable[[Question], GatePanel] = Gate
             asked = of(run, name, so_far=closed.reason)
         else:
             return made
+
+
+def asks(run: Run) -> bool:
+    """Return whether there is somebody to ask, and anything to ask them: a rehearsal goes by itself."""
+    return kernel.attended() and run.policy is not Policy.REHEARSAL
+
+
+async def decided(run: Run, name: str) -> list[Decision]:
+    """Return what a person decided at a gate, or, where nobody is asked, the policy; raises as both do."""
+    return await ask(run, name) if asks(run) else [run.decide_by_policy(name)]
 
 
 def settled(run: Run, name: str) -> str:

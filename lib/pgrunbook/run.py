@@ -26,6 +26,7 @@ from pgrunbook.server import Server
 from pgrunbook.session import Connection, ServerFacts
 from pgrunbook.step import Budgets, Cancelled, Outcome
 from pgrunbook.target import Target
+from pgrunbook.ticking import Ticking
 from pgrunbook.undoing import Undone
 
 __all__ = ["ROLLBACK", "Run"]
@@ -61,6 +62,7 @@ class Run:
     gates: Gates = field(init=False)
     binding: Binding = field(init=False)
     audits: Audits = field(init=False)
+    checklist: Ticking = field(init=False)
 
     def __post_init__(self) -> None:
         """Connect, and read where we are; raises CannotConnect or NotPrimary."""
@@ -71,6 +73,7 @@ class Run:
         )
         self.binding.on_wait = self._waits
         self.audits = Audits(self.change, self.binding)
+        self.checklist = Ticking(self.change, self.binding)
         with contextlib.ExitStack() as opening:
             # A run that cannot begin leaves no session.
             opening.callback(self.close)
@@ -169,14 +172,17 @@ class Run:
         return self.rehearsal
 
     def require_ready(self, name: str) -> None:
-        """Raise PreflightMissing or PreflightFailed when a GO to `name` would be refused anyway."""
+        """Raise PreflightMissing, PreflightFailed or ItemsOpen when a GO to `name` would be refused anyway."""
         if is_step(self.change, name):
-            self.audits.require(self.change.step(name).name)
+            step = self.change.step(name)
+            self.audits.require(step.name)
+            self.checklist.require(step)
 
     def decide(self, name: str, *, go: bool, who: str, reason: str, how: str) -> Decision:
         """Record a decision about a step, a remedy or the rollback, before anything acts on it.
 
-        Raises PreflightFailed or PreflightMissing for a GO to a step while the board does not say GO.
+        Raises PreflightFailed or PreflightMissing for a GO to a step while the board does not say GO, and
+        ItemsOpen while items of the checklist that it waits for are open.
         """
         if go:
             self.require_ready(name)
@@ -189,15 +195,12 @@ class Run:
 
     def decide_by_policy(self, name: str) -> Decision:
         """Record the decision that the policy takes where nobody can be asked; raises GateClosed."""
-        if self.policy is Policy.REHEARSAL:
-            return self.decide(
-                name, go=True, who=self.operator, reason="a rehearsal approves itself", how=self.policy.value
-            )
-        if self.policy is Policy.APPROVE_ALL and self.reason:
-            return self.decide(name, go=True, who=self.operator, reason=self.reason, how=self.policy.value)
-        raise GateClosed(
-            step=subject(self.change, name)[0], reason="nobody is here to ask, and no policy was set"
-        )
+        if not (reason := self.policy.why(self.reason)):
+            full, _ = subject(self.change, name)
+            raise GateClosed(step=full, reason="nobody is here to ask, and no policy was set")
+        if is_step(self.change, name):
+            self.checklist.tick_by_policy(self.policy, self.checklist.holding_up(self.change.step(name)))
+        return self.decide(name, go=True, who=self.operator, reason=reason, how=self.policy.value)
 
     def apply(self, name: str) -> Outcome:
         """Apply one step, or say that it is done; the ledger, the catalog and the server decide together.
@@ -207,12 +210,14 @@ class Run:
         """
         chosen = self.change.step(name)
         try:
-            self.audits.require(chosen.name, asked_now=self._is_to_run(chosen))
+            rows = self.ledger.steps(self.change.name)
+            self.audits.require(chosen.name, asked_now=standing.is_to_run(chosen, rows))
         except PreflightFailed:
             # What the GO was given on is true no more.
             self.gates.withdraw(chosen.name)
             raise
         self._may_go_on(chosen.name, chosen.migrate.sha256)
+        self.checklist.require(chosen)
         with self._stopping(chosen.name):
             outcome = violation.apply(self.binding, self.change, chosen, audits=self.audits, gates=self.gates)
         self.outcomes.append(outcome)
@@ -286,10 +291,6 @@ class Run:
             raise
         finally:
             self.doing, self.blockers = "", ()
-
-    def _is_to_run(self, step: Step) -> bool:
-        row = self.ledger.steps(self.change.name).get(step.name)
-        return row is None or row.status is not Status.DONE
 
     def _waits(self, blockers: Sequence[Blocker], attempts: int) -> None:
         self.blockers = tuple(blockers)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pgrunbook import change as changes
 from pgrunbook import duplication, kernel, live, places, question, samples, server, session, target, window
+from pgrunbook.checkoff import go_through
 from pgrunbook.errors import GateClosed, PreflightFailed
 from pgrunbook.gate import Policy
 from pgrunbook.loading import load_notebook_libraries
@@ -182,10 +183,7 @@ class Runbook:
         if why := await asyncio.to_thread(question.settled, self.run, name):
             return self._shown(f"Gate {name}", View(f"gate {name} ... not asked: {why}"))
         try:
-            if kernel.attended() and self.run.policy is not Policy.REHEARSAL:
-                made = await question.ask(self.run, name)
-            else:
-                made = [self.run.decide_by_policy(name)]
+            made = await question.decided(self.run, name)
         except GateClosed as closed:
             if name != ROLLBACK:
                 raise
@@ -196,11 +194,13 @@ class Runbook:
             raise
         return self._shown(f"Gate {name}", boards.decision(made))
 
+    async def checklist(self, when: str) -> View:
+        """Let people tick the items of "before", "before 013" or "after"; the gates refuse while theirs are open."""
+        return self._shown(f"Checklist {when}", await go_through(self.run, when))
+
     async def rehearse(self) -> View:
         """Run the whole change on a clone of the target's schema and show the locks it took."""
-        done = await self._live(
-            "rehearsal on a clone", lambda: self.run.rehearse(self._embedded()), stoppable=False
-        )
+        done = await self._live("rehearsal", lambda: self.run.rehearse(self._embedded()), stoppable=False)
         return self._shown("Rehearsal", boards.rehearsal(done))
 
     async def remedy(self, name: str) -> View:

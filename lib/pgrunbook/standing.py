@@ -11,7 +11,7 @@ from pgrunbook.change import Change, Step
 from pgrunbook.errors import OtherCluster, ScriptChanged
 from pgrunbook.ledger import Status, StepRow
 
-__all__ = ["Standing", "of", "table", "words"]
+__all__ = ["Standing", "is_to_run", "of", "table", "words"]
 
 
 class Standing(Enum):
@@ -52,6 +52,12 @@ def of(step: Step, rows: Mapping[str, StepRow], cluster: str, *, backwards: bool
             now=step.migrate.sha256,
         )
     return Standing.DONE
+
+
+def is_to_run(step: Step, rows: Mapping[str, StepRow]) -> bool:
+    """Return whether the ledger does not say that a step is done."""
+    row = rows.get(step.name)
+    return row is None or row.status is not Status.DONE
 
 
 def table(change: Change, rows: Mapping[str, StepRow]) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from nbformat import NotebookNode, v4
 from pgrunbook.views.exporter import RecordExporter
 from pgrunbook.views.table import to_html
 from pgrunbook.views.text import visible
-from pgrunbook.views.units import duration
+from pgrunbook.views.units import counted, duration
 from pgrunbook.views.view import View
 
 __all__ = ["Summary", "export", "synthesize"]
@@ -42,6 +42,7 @@ class Summary:
     stall_budget_ms: float
     worst_stall_ms: float | None
     approvals: Rows = ()
+    checklist: Rows = ()
     checks: Rows = ()
     rehearsal: Rows = ()
     locks: Rows = ()
@@ -58,6 +59,7 @@ class Summary:
 # (field, heading, lead, what stands there without rows)
 _BEFORE = (
     ("approvals", "Approvals", "", "No step was approved."),
+    ("checklist", "Checklist", "", ""),
     ("checks", "Checks before", "A check's rows are the problem; no rows is good.", "No check ran."),
     (
         "remedies",
@@ -133,7 +135,12 @@ def _literal(text: str) -> str:
 
 def _page(summary: Summary) -> dict[str, object]:
     """Return the summary in the template's words."""
-    said = {"events": f"{_CHAIN} {summary.chain}." if summary.chain else ""}
+    said = {
+        "events": f"{_CHAIN} {summary.chain}." if summary.chain else "",
+        "checklist": _ticks(summary.checklist),
+    }
+    # Most changes have no checklist.
+    before = [part for part in _BEFORE if part[0] != "checklist" or summary.checklist]
     return {
         "run_id": summary.run_id,
         "change": summary.change,
@@ -142,7 +149,7 @@ def _page(summary: Summary) -> dict[str, object]:
         "good": bool(summary.good),
         "stall": _stall(summary.worst_stall_ms, summary.stall_budget_ms),
         "facts": _facts(summary),
-        "before": [_section(summary, *part, said=said) for part in _BEFORE],
+        "before": [_section(summary, *part, said=said) for part in before],
         "after": [_section(summary, *part, said=said) for part in _AFTER],
     }
 
@@ -159,6 +166,17 @@ def _section(
         "none": none,
         "table": Markup(to_html(rows, cap=_MOST_ROWS, null="-")) if rows else "",
     }
+
+
+def _ticks(rows: Rows) -> str:
+    """Return how far a checklist came.
+
+    >>> _ticks(({"item": "backup", "state": "ticked"}, {"item": "smoke", "state": "OPEN"}))
+    '1 of 2 items ticked. Open: smoke.'
+    """
+    still = [str(row.get("item")) for row in rows if row.get("state") != "ticked"]
+    left = f"Open: {', '.join(still)}." if still else "Nothing is open."
+    return f"{len(rows) - len(still)} of {counted(len(rows), 'item')} ticked. {left}"
 
 
 def _stall(worst_ms: float | None, budget_ms: float) -> dict[str, object]:

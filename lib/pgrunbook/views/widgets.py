@@ -9,19 +9,17 @@ from html import escape
 from typing import Any
 
 import ipywidgets
-from IPython.display import clear_output, display
+from IPython.display import display
 
 from pgrunbook import kernel, signalling
 from pgrunbook.patience import Blocker
-from pgrunbook.views.text import shorten, visible
+from pgrunbook.views.panel import WAITING, WORKING, close, escaped, family, html, markup
 from pgrunbook.views.units import duration
 
 __all__ = ["Answer", "GatePanel", "Question", "Signal", "StepPanel"]
 
-_LONGEST = 400  # characters of one line
 _LONG_S = 1.0
 _OFFERED = 5
-_WAITING, _WORKING = "#d97706", "#2563eb"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +75,10 @@ class GatePanel:
         self.go.on_click(self._answered(True))
         self.no_go.on_click(self._answered(False))
         note = (
-            f"Type <b>{escape(asked.word)}</b> and press GO to let it run. NO-GO: {_shown(asked.no_go)}"
+            f"Type <b>{escape(asked.word)}</b> and press GO to let it run. NO-GO: {escaped(asked.no_go)}"
             " The notebook waits here, nothing runs meanwhile."
         )
-        about = _html(_WAITING, asked.title, asked.about.items(), note)
+        about = html(WAITING, asked.title, asked.about.items(), note)
         who = [] if asked.who else [self.name]
         self.box = ipywidgets.VBox(
             [about, ipywidgets.HBox([self.reason, *who]), ipywidgets.HBox([self.word, self.go, self.no_go])]
@@ -91,7 +89,7 @@ class GatePanel:
 
     def close(self) -> None:
         """Take the panel away as soon as the decision is shown in its place."""
-        _close(self.box)
+        close(self.box)
 
     def _typed(self, _change: Any) -> None:
         armed = self.word.value.strip() == self.question.word
@@ -138,7 +136,7 @@ class StepPanel:
 
     def show(self) -> None:
         """Put the panel under the cell."""
-        self.text = _html(_WORKING, self.title, [("running", "starting")])
+        self.text = html(WORKING, self.title, [("running", "starting")])
         self.cancel = ipywidgets.Button(description="Cancel", button_style="warning")
         self.cancel.on_click(self._pressed)
         self.rows = ipywidgets.VBox([])
@@ -160,16 +158,16 @@ class StepPanel:
             self._seen = True
             self.cancel.focus()
         running = f"for {duration(int(seconds) * 1000)}"
-        colour = _WAITING if lines or self.cancelled else _WORKING
+        colour = WAITING if lines or self.cancelled else WORKING
         if self.cancelled:
             running += ", cancelling: the server was asked to stop"
             self.cancel.disabled = True
-        self.text.value = _markup(colour, self.title, [("running", running), *lines])
+        self.text.value = markup(colour, self.title, [("running", running), *lines])
         self._offer(blockers)
 
     def close(self) -> None:
         """Take the panel away as soon as the outcome is shown in its place."""
-        _close(self.box)
+        close(self.box)
 
     def _pressed(self, _button: Any) -> None:
         self.cancelled = True
@@ -190,7 +188,7 @@ class StepPanel:
         gone = self.rows.children
         self.rows.children = [self._row(one) for one in shown.values()]
         for row in gone:
-            for one in _family(row):
+            for one in family(row):
                 one.close()
 
     def _row(self, blocker: Blocker) -> Any:
@@ -201,13 +199,13 @@ class StepPanel:
             what = "Cancel the statement" if asking.statement_only else "End the session"
             yes = self._button(f"Yes, {what.lower()}", "danger", lambda: self._confirm(asking))
             no = self._button("No", "", lambda: self._ask(None))
-            return ipywidgets.HBox([ipywidgets.HTML(_shown(f"{what} of {who}?")), yes, no])
+            return ipywidgets.HBox([ipywidgets.HTML(escaped(f"{what} of {who}?")), yes, no])
         buttons = [
             self._button(text, "", functools.partial(self._ask, Signal(blocker, only)))
             for text, only in (("Cancel its statement", True), ("End its session", False))
             if not signalling.stays(blocker, statement_only=only)
         ]
-        return ipywidgets.HBox([ipywidgets.HTML(_shown(who)), *buttons])
+        return ipywidgets.HBox([ipywidgets.HTML(escaped(who)), *buttons])
 
     def _button(self, text: str, style: str, pressed: Callable[[], None]) -> Any:
         button = ipywidgets.Button(description=text, button_style=style, layout={"width": "auto"})
@@ -226,39 +224,3 @@ class StepPanel:
 
 def _key(blocker: Blocker) -> tuple[int, str, str]:
     return blocker.pid or 0, blocker.transaction, blocker.backend_start
-
-
-def _html(colour: str, title: str, rows: Any, note: str = "") -> Any:
-    return ipywidgets.HTML(_markup(colour, title, rows, note))
-
-
-def _markup(colour: str, title: str, rows: Any, note: str = "") -> str:
-    """Return a panel's text; names and values may come from the database, the note is our own markup."""
-    cells = "".join(
-        f'<tr><td style="padding:0 1em 0 0;vertical-align:top;opacity:.7;white-space:nowrap">{_shown(name)}</td>'
-        f'<td style="padding:0">{_shown(value)}</td></tr>'
-        for name, value in rows
-    )
-    after = f'<div style="margin-top:.4em">{note}</div>' if note else ""
-    return (
-        f'<div style="border-left:4px solid {colour};padding:.2em 0 .2em .8em;line-height:1.5">'
-        f'<b>{_shown(title)}</b><table style="border-collapse:collapse;margin:.3em 0 0">{cells}</table>{after}</div>'
-    )
-
-
-def _shown(text: str) -> str:
-    return escape(visible(shorten(text, _LONGEST)))
-
-
-def _close(box: Any) -> None:
-    if box is None:
-        return
-    # What comes next takes the panel's place, so that the saved notebook holds one output and no widget.
-    clear_output(wait=True)
-    for one in _family(box):
-        one.close()
-
-
-def _family(widget: Any) -> list[Any]:
-    inner = [found for child in getattr(widget, "children", ()) for found in _family(child)]
-    return [*inner, widget]
