@@ -13,6 +13,7 @@ __all__ = ["FILE", "mistakes", "quoted"]
 FILE = "decisions.md"
 _FENCE = re.compile(r"\s*(?:```|~~~)")
 _CODE = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)")
+_TEST = re.compile(r"(tests/\w+\.py)::(\w+)")
 _FILE_LIKE = re.compile(r"[\w./*-]+/[\w./*-]*|[\w-]+\.(?:sql|md|svg|py|ts|json|ipynb|spec)")
 
 
@@ -27,22 +28,28 @@ def quoted(text: str) -> Iterator[tuple[int, str]]:
 
 
 def mistakes(text: str, names: Names, *, folder: Path, project: Path) -> list[str]:
-    """Return the pieces of code that name nothing: no object of the catalog, no SQL, no file, no command.
+    """Return the pieces of code that name nothing: no object of the catalog, no SQL, no file, no test, no command.
 
     Files are looked for in the change's `folder` and in the project.
     """
     found = []
     for number, code in quoted(text):
-        if _FILE_LIKE.fullmatch(code):
+        if test := _TEST.fullmatch(code):
+            unknown = [] if _is_tested(project / test[1], test[2]) else [code]
+        elif _FILE_LIKE.fullmatch(code):
             places = (folder, folder / "papers", project)
             unknown = [] if any(_is_there(place, code) for place in places) else [code]
         elif code.removeprefix("./").startswith("pgrunbook"):
             unknown = []
         else:
             unknown = [] if code == folder.name else names.unknown(code)
-        found += [f"{FILE} line {number}: `{name}` is neither in the catalog nor a file" for name in unknown]
+        found += [f"line {number}: `{name}` is neither in the catalog nor a file" for name in unknown]
     return found
 
 
 def _is_there(place: Path, name: str) -> bool:
     return any(True for _ in place.glob(name)) if not name.startswith("/") else False
+
+
+def _is_tested(file: Path, name: str) -> bool:
+    return file.is_file() and f"def {name}(" in file.read_text(encoding="utf-8")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pgrunbook import made, places
 from pgrunbook.papers import decisions
+from pgrunbook.papers import guide as guides
 from pgrunbook.papers.material import Material
 from pgrunbook.papers.overview import overview
 from pgrunbook.papers.wayback import way_back
@@ -21,7 +22,11 @@ def texts(material: Material) -> dict[str, str]:
     from pgrunbook.views.diagram import diagram
 
     drawn = diagram(material.made, around=material.around, heading=material.change.name)
-    return {"overview.md": overview(material), DIAGRAM: drawn.svg, "rollback.md": way_back(material)}
+    found = {"overview.md": overview(material), DIAGRAM: drawn.svg, "rollback.md": way_back(material)}
+    written = material.change.folder / FOLDER / guides.FILE
+    if written.is_file():
+        found[guides.FILE] = guides.guide(material, written.read_text(encoding="utf-8"))
+    return found
 
 
 def outdated(found: dict[str, str], folder: Path) -> list[str]:
@@ -48,9 +53,14 @@ def _said(svg: str) -> str:
 
 def mistakes(material: Material, folder: Path) -> list[str]:
     """Return the names in the written papers that do not exist; none where there is no such paper."""
-    file = folder / decisions.FILE
-    if not file.is_file():
-        return []
-    change = material.change
-    text = file.read_text(encoding="utf-8")
-    return decisions.mistakes(text, material.names, folder=change.folder, project=places.PROJECT)
+    written = [file for name in (decisions.FILE, guides.FILE) if (file := folder / name).is_file()]
+    return [
+        f"{file.name} {mistake}"
+        for file in written
+        for mistake in decisions.mistakes(
+            file.read_text(encoding="utf-8"),
+            material.names,
+            folder=material.change.folder,
+            project=places.PROJECT,
+        )
+    ]

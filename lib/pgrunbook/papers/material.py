@@ -37,7 +37,8 @@ class Material:
 def gather(change: Change, server: Server, *, root: Path) -> Material:
     """Return the material of a change, applied and undone now; raises RehearsalFailed."""
     with scratch.applied(change, server, root=root) as found:
-        known = names.read(found.conn, found.after)
+        scripts = [one.text for step in change.steps for one in (step.migrate, *step.rollback)]
+        known = names.read(found.conn, found.after, scripts=scripts)
         lost = _undo(found.conn, change)
         left = tuple(catalog.differences(found.catalog, catalog.snapshot(found.conn)))
     made = found.after.since(found.before)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import psycopg
@@ -24,7 +24,7 @@ _TOKEN = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The names of a database with the change; `settings` are those that its functions and policies ask for."""
+    """The names of a database with the change; `settings` are those that functions, policies and scripts ask for."""
 
     model: frozenset[str]
     functions: frozenset[str]
@@ -71,8 +71,8 @@ def _tokens(code: str) -> Iterator[tuple[str, str]]:
         yield match.lastgroup or "", match[match.lastgroup or 0]
 
 
-def read(conn: Connection, schema: Schema) -> Names:
-    """Return the names of a database; `schema` is its model."""
+def read(conn: Connection, schema: Schema, *, scripts: Iterable[str] = ()) -> Names:
+    """Return the names of a database; `schema` is its model, `scripts` are texts that may ask for settings."""
     found: dict[str, set[str]] = {}
     for row in session.rows(conn, "known_names"):
         found.setdefault(row["kind"], set()).add(row["name"])
@@ -81,7 +81,7 @@ def read(conn: Connection, schema: Schema) -> Names:
     # A trigger may hand its function the code to raise.
     handed = " ".join(trigger.definition for table in schema.tables for trigger in table.triggers)
     raised |= set(re.findall(r"'([0-9A-Z]{5})'", handed))
-    texts = [function.text for function in schema.functions]
+    texts = [*scripts, *(function.text for function in schema.functions)]
     texts += [
         text for table in schema.tables for policy in table.policies for text in (policy.using, policy.check)
     ]

@@ -8,7 +8,7 @@ from pgrunbook.papers.markdown import code, table
 from pgrunbook.papers.material import Material
 from pgrunbook.views.units import counted, duration
 
-__all__ = ["way_back"]
+__all__ = ["locks", "way_back"]
 
 _USUAL = Budgets()
 
@@ -76,12 +76,16 @@ def _parts(steps: tuple[Step, ...]) -> list[tuple[Step, Script]]:
     return [(step, script) for step in steps for script in step.rollback]
 
 
+def locks(script: Script) -> str:
+    """Return the locks that a file's header claims, as Markdown."""
+    modes: dict[str, list[str]] = {}
+    for claim in script.header.locks:
+        modes.setdefault(claim.mode.word, []).append(code(claim.table))
+    return "; ".join(f"{mode} on {', '.join(tables)}" for mode, tables in modes.items()) or "none"
+
+
 def _cost(script: Script) -> tuple[str, str, str, str]:
     header = script.header
-    modes: dict[str, list[str]] = {}
-    for claim in header.locks:
-        modes.setdefault(claim.mode.word, []).append(code(claim.table))
-    locks = "; ".join(f"{mode} on {', '.join(tables)}" for mode, tables in modes.items()) or "none"
     stops = any(claim.mode.blocks_reads or claim.mode.blocks_writes for claim in header.locks)
     stall = duration(header.stall_budget_ms or _USUAL.stall_ms)
     hold = duration(header.hold_budget_ms or _USUAL.hold_ms)
@@ -91,7 +95,7 @@ def _cost(script: Script) -> tuple[str, str, str, str]:
         reads = [f"{times:g} reads of {name}" for times, name in header.estimate.reads]
         fixed = [duration(header.estimate.fixed_ms)] if header.estimate.fixed_ms else []
         estimate = " + ".join([*reads, *fixed])
-    return locks, budgets, estimate, "yes" if header.in_transaction else "none"
+    return locks(script), budgets, estimate, "yes" if header.in_transaction else "none"
 
 
 def _budgets(scripts: list[Script]) -> str:
