@@ -6,10 +6,12 @@
 CREATE OR REPLACE FUNCTION complete_job(p_job_id text, p_execution_id integer, p_output jsonb DEFAULT NULL)
 RETURNS void
 LANGUAGE plpgsql
+SET enable_seqscan = off
 AS $body$
 DECLARE
     ended_at CONSTANT timestamptz := clock_timestamp();
     successors jsonb;
+    successor text;
 BEGIN
     WITH ended AS (
         UPDATE job_executions AS e
@@ -46,9 +48,12 @@ BEGIN
             HINT = 'It has ended already, or its lease has and the job was given back: what this worker did does not count.';
     END IF;
     IF jsonb_typeof(successors) = 'array' THEN
-        UPDATE scheduled_jobs AS j
-        SET status = 'pending', scheduled_for = ended_at, error_count = 0, triggered_by = p_job_id
-        WHERE j.id IN (SELECT jsonb_array_elements_text(successors)) AND j.status <> 'running';
+        -- One by one in one order: two jobs with the same successors may be completed at once.
+        FOR successor IN SELECT DISTINCT e.id FROM jsonb_array_elements_text(successors) AS e (id) ORDER BY e.id LOOP
+            UPDATE scheduled_jobs AS j
+            SET status = 'pending', scheduled_for = ended_at, error_count = 0, triggered_by = p_job_id
+            WHERE j.id = successor AND j.status <> 'running';
+        END LOOP;
     END IF;
 END
 $body$;

@@ -7,6 +7,7 @@
 CREATE OR REPLACE FUNCTION fail_job(p_job_id text, p_execution_id integer, p_error_message text)
 RETURNS void
 LANGUAGE plpgsql
+SET enable_seqscan = off
 AS $body$
 DECLARE
     ended_at CONSTANT timestamptz := clock_timestamp();

@@ -8,6 +8,7 @@ CREATE OR REPLACE FUNCTION get_recipes_on_cooldown(p_user_id bigint, p_meal_type
 RETURNS TABLE (recipe_id text, last_used_date date, days_since_use integer)
 LANGUAGE sql
 STABLE
+SET enable_seqscan = off
 AS $body$
     SELECT r.recipe_id, r.last_used_date, today.day - r.last_used_date
     FROM (
