@@ -115,7 +115,7 @@ def test_people_tick_each_item_under_their_own_names(live: Runbook, person: Pers
     told = conn.execute(
         "SELECT detail ->> 'how' AS how FROM pgrunbook.event WHERE kind = 'ticked'"
     ).fetchall()
-    assert [row["how"] for row in told] == ["ticked in the notebook"] * 2
+    assert [row["how"] for row in told] == ["in the notebook"] * 2
 
 
 def test_what_is_left_open_keeps_the_gate_from_being_asked(live: Runbook, person: Person) -> None:

@@ -107,6 +107,19 @@ def test_a_changes_notebook_follows_the_skeleton_and_gates_every_step(name: str)
 
 
 @pytest.mark.static
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_notebook_asks_for_each_part_of_the_checklist_before_the_gate_that_waits_for_it(name: str) -> None:
+    text = "\n".join(cell.source for cell in code_cells(ROOT / "notebooks" / f"{name}.ipynb"))
+    items = change.load(name, root=ROOT / "sql" / "changes").checklist.items
+    for when, step in dict.fromkeys((item.when, item.step.partition("_")[0]) for item in items):
+        # A rehearsal ticks all the same: only a live run would miss it.
+        asked = re.search(rf'runbook\.checklist\("{when}"\)', text)
+        assert asked, f"nobody is asked for what is to be ticked {when}"
+        gate = re.search(rf'runbook\.gate\([^)]*"{step}"', text) if step else None
+        assert gate is None or asked.start() < gate.start(), f"{when} is asked after its gate"
+
+
+@pytest.mark.static
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_the_text_twin_says_what_the_notebook_says(path: Path) -> None:
     twin = jupytext.read(path.with_suffix(".py"))

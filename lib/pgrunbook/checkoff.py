@@ -25,7 +25,7 @@ from pgrunbook.views.view import View
 
 __all__ = ["given", "go_through", "standing", "tick", "tick_given"]
 
-IN_NOTEBOOK, ON_COMMAND_LINE = "ticked in the notebook", "--tick on the command line"
+IN_NOTEBOOK, WITH_APPLY = "in the notebook", "apply --tick"
 
 
 async def go_through(run: Run, when: str, panel: Callable[..., TickPanel] = TickPanel) -> View:
@@ -67,7 +67,7 @@ async def go_through(run: Run, when: str, panel: Callable[..., TickPanel] = Tick
 def tick_given(run: Run, wanted: Iterable[tuple[Item, str]]) -> None:
     """Record what the operator ticked with the command that applies."""
     for item, remark in wanted:
-        run.checklist.tick(item.key, who=run.operator, remark=remark, how=ON_COMMAND_LINE)
+        run.checklist.tick(item.key, who=run.operator, remark=remark, how=WITH_APPLY)
 
 
 def given(change: Change, texts: Iterable[str], *, may_be_after: bool) -> list[tuple[Item, str]]:

@@ -45,6 +45,12 @@ SETTINGS = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"
 KEPT = ("change =", "Runbook.open", "runbook.preflight()", 'gate("001")', 'apply("001")', 'gate("002")')
 LAST = "'Run All came to its ' + 'end'"
 PATIENCE_MS = 30_000
+ASKED = 'await runbook.checklist("before")'
+CHECKLIST = """\
+## Before
+- [ ] backup: A backup of this database was taken today, and restored somewhere to see that it can be.
+- [ ] staging: The change was applied, rolled back and applied again on staging, with this version of its files.
+"""
 
 
 @dataclass
@@ -274,6 +280,19 @@ def operator(
     embedded.drop_database(server, name)
 
 
+@pytest.fixture
+def checklist(lab: Lab) -> Iterator[None]:
+    """The change has a checklist, and the notebook a cell for it, before it is opened."""
+    file, before = lab.folder / "changes" / CHANGE / "checklist.md", lab.notebook.read_bytes()
+    file.write_text(CHECKLIST, encoding="utf-8")
+    book = nbformat.read(lab.notebook, as_version=4)
+    book.cells.insert(3, nbformat.v4.new_code_cell(ASKED, id="checklist"))
+    nbformat.write(book, lab.notebook)
+    yield
+    file.unlink()
+    lab.notebook.write_bytes(before)
+
+
 def texts(cell: Any) -> list[str]:
     return [out.get("evalue") or out.get("data", {}).get("text/plain", "") for out in cell.outputs]
 
@@ -402,3 +421,37 @@ def test_who_is_in_the_way_is_ended_on_the_second_click(operator: Operator) -> N
     operator.eventually(lambda: ("blocker ended", "ann") in operator.events())
     operator.answer("NO-GO")
     assert widgets(operator.saved('gate("002")', "NO-GO")) == []
+
+
+def test_a_checklist_is_ticked_item_by_item_before_its_step(checklist: None, operator: Operator) -> None:
+    operator.run_all()
+    boxes = operator.page.locator('.jp-OutputArea input[type="checkbox"]')
+    operator.button("Done, 2 items left open").wait_for()
+    assert operator.status() == "no ledger"
+    remark, name = operator.page.get_by_placeholder("remark"), operator.page.get_by_placeholder("your name")
+    remark.nth(1).press_sequentially("on s2")
+    name.nth(1).fill("")
+    operator.eventually(boxes.nth(1).is_disabled)
+    name.nth(1).press_sequentially("bob")
+    boxes.nth(1).check()
+    operator.eventually(lambda: operator.status() != "no ledger" and ("ticked", "ann") in operator.events())
+    operator.button("Done, 1 item left open").click()
+    # What is open closes the gate, which is not even asked.
+    operator.page.get_by_text("ItemsOpen").wait_for()
+    assert "backup: A backup of this database" in operator.output('gate("001")')
+    assert operator.output(ASKED).startswith("before: 1 of 2 ticked")
+
+    operator.run_cell(ASKED)
+    boxes.nth(0).check()
+    operator.button("Done").click()
+    operator.page.get_by_text("before: 2 of 2 ticked").wait_for()
+    cells = operator.saved(ASKED, "2 of 2")
+    assert widgets(cells) == []
+    told = operator.conn.execute(
+        "SELECT detail ->> 'item', detail ->> 'who', detail ->> 'remark' FROM pgrunbook.event"
+        " WHERE kind = 'ticked' ORDER BY id"
+    )
+    assert told.fetchall() == [("staging", "bob", "on s2"), ("backup", "ann", "")]
+    operator.run_cell('gate("001")')
+    operator.button("GO").wait_for()
+    operator.answer("NO-GO")

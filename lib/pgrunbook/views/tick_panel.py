@@ -55,7 +55,7 @@ class TickPanel:
         self.finish = ipywidgets.Button(description="Done", button_style="primary")
         self.finish.on_click(self._finished)
         self._said()
-        self.box = ipywidgets.VBox([self.text, *rows, self.finish])
+        self.box = ipywidgets.VBox([self.text, *rows, ipywidgets.HBox([self.finish])])
         display(self.box)
         next(iter(self.boxes.values()), self.finish).focus()
 
