@@ -500,3 +500,28 @@ def test_the_sample_has_the_four_kinds_of_jobs_at_their_times(room: Conn) -> Non
     assert at["weekly_trends"] == "Thursday 20:00"
     assert at["daily_advisor"].endswith(" 20:00")
     assert next(job["after"] for job in jobs if job["job_type"] == "auto_sync").total_seconds() == 7200
+
+
+# --- rights ------------------------------------------------------------------------------------------------
+
+
+def test_a_worker_needs_no_more_rights_than_the_readme_names(room: Conn) -> None:
+    room.execute(JOB)
+    with throwaway.role(
+        room,
+        "GRANT SELECT, UPDATE ON scheduled_jobs TO {}",
+        "GRANT SELECT, INSERT, UPDATE ON job_executions, recipe_rotation TO {}",
+        "GRANT SELECT ON scheduler_config TO {}",
+    ) as role:
+        room.execute(f"SET ROLE {role}".encode())
+        for ends in ("fail_job(%s, %s, 'no answer')", "complete_job(%s, %s)"):
+            claimed = room.execute(CLAIM).fetchone()
+            assert claimed
+            room.execute("UPDATE job_executions SET lease_until = now() + interval '1 hour'")
+            room.execute(f"SELECT {ends}".encode(), [claimed["id"], claimed["execution"]])
+            room.execute("UPDATE scheduled_jobs SET scheduled_for = now()")
+        room.execute("SELECT update_recipe_rotation(1, 'soup', 'dinner', current_date)")
+        assert value(room, "SELECT count(*) FROM get_recipes_on_cooldown(1, 'dinner')") == 1
+        room.execute("RESET ROLE")
+        states = room.execute("SELECT status FROM job_executions ORDER BY id").fetchall()
+    assert states == [{"status": "failed"}, {"status": "completed"}]

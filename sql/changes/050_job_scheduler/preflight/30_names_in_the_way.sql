@@ -28,7 +28,7 @@ WITH wanted (kind, name, definition) AS (
         ('index', 'scheduled_jobs_pkey', 'of scheduled_jobs'),
         ('index', 'scheduler_config_pkey', 'of scheduler_config'),
         ('function', 'calculate_next_schedule', '(p_frequency_type text, p_config jsonb, p_from_time timestamp with time zone DEFAULT now()) returns timestamp with time zone, body 9d9654878be4dc3017fe43e65c9eff6d'),
-        ('function', 'complete_job', '(p_job_id text, p_execution_id integer, p_output jsonb DEFAULT NULL::jsonb) returns void, body 32c4b8074584b5f97246dabc068e6881'),
+        ('function', 'complete_job', '(p_job_id text, p_execution_id integer, p_output jsonb DEFAULT NULL::jsonb) returns void, body e62b354f49468895b2e3ed0eb9bddb90'),
         ('function', 'fail_job', '(p_job_id text, p_execution_id integer, p_error_message text) returns void, body 42855feacfaf1d4fc7689bb3d3c303ec'),
         ('function', 'start_job', '(p_job_id text, p_trigger_type text DEFAULT ''scheduled''::text) returns integer, body 4112f68b71cf1da6b270288c82041429'),
         ('function', 'get_next_pending_job', '() returns text, body 3f808bd7cd19f797b161a355d7fddd77'),

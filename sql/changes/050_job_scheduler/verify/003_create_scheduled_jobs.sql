@@ -43,7 +43,7 @@ WITH wanted (kind, name, definition) AS (
         ('index', 'idx_scheduled_jobs_user_id', 'btree (user_id) WHERE (user_id IS NOT NULL)'),
         ('index', 'scheduled_jobs_pkey', 'unique btree (id)'),
         ('trigger', 'update_scheduled_jobs_updated_at', 'before update, each row update_updated_at_column()'),
-        ('storage', '', 'a table in WAL options {fillfactor=70}')
+        ('storage', '', 'a table in WAL options {fillfactor=70,autovacuum_vacuum_scale_factor=0.01}')
 ), this AS (
     SELECT to_regclass('scheduled_jobs')::oid AS oid
 ), found (kind, name, definition) AS (

@@ -9,8 +9,8 @@ WITH wanted (signature, arguments, returns, language, volatility, settings, body
         'void',
         'plpgsql',
         'volatile',
-        'none',
-        '32c4b8074584b5f97246dabc068e6881'
+        'enable_seqscan=off',
+        'e62b354f49468895b2e3ed0eb9bddb90'
     )
 ), function AS (
     SELECT

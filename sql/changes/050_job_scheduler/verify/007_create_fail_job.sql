@@ -9,7 +9,7 @@ WITH wanted (signature, arguments, returns, language, volatility, settings, body
         'void',
         'plpgsql',
         'volatile',
-        'none',
+        'enable_seqscan=off',
         '42855feacfaf1d4fc7689bb3d3c303ec'
     )
 ), function AS (

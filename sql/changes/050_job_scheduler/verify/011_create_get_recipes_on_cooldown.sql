@@ -9,7 +9,7 @@ WITH wanted (signature, arguments, returns, language, volatility, settings, body
         'TABLE(recipe_id text, last_used_date date, days_since_use integer)',
         'sql',
         'stable',
-        'none',
+        'enable_seqscan=off',
         '8c0092c1b7baa0502fb0b04da2c1c3bf'
     )
 ), function AS (
