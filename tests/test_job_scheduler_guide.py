@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import scheduler_ground as ground
 import scheduler_guide as guide
 from conftest import Elsewhere
 from markdown_it import MarkdownIt
+from operating import Desk
 
 from pgrunbook import server as embedded
 from pgrunbook.cli import parser
@@ -22,6 +24,7 @@ from pgrunbook.cli import parser
 SECTIONS = guide.sections()
 PERFORMANCE = SECTIONS["Performance Considerations"]
 CLEAN, VACUUM = (guide.blocks(PERFORMANCE, "sql")[n] for n in (1, 2))
+HOT = guide.blocks(PERFORMANCE, "sql")[4]
 RESTORE = guide.blocks(SECTIONS["Rollback Procedure"], "sql")[0]
 BACKUPS = ("scheduler_config", "scheduled_jobs", "job_executions", "recipe_rotation")
 
@@ -188,6 +191,25 @@ def test_the_vacuum_reaches_every_table(
     eventually(lambda: conn.execute(asked, [list(BACKUPS)]).fetchall() == [{"n": 4}])
 
 
+def test_of_all_updates_of_jobs_half_are_starts_that_stay_on_their_page(
+    server: embedded.Server, template: str, eventually: Callable[..., Any]
+) -> None:
+    with (
+        ground.copy(server, template) as conninfo,
+        psycopg.connect(conninfo, autocommit=True, row_factory=psycopg.rows.dict_row) as conn,
+    ):
+        for number in range(50):
+            ground.job(conn, f"job_sync_{number:02}")
+        while taken := ground.claim(conn):
+            conn.execute("SELECT complete_job(%s, %s)", taken)
+        conn.execute("SELECT pg_stat_force_next_flush()")
+        found = eventually(lambda: conn.execute(HOT.encode()).fetchall())
+    assert [(row["relname"], row["updates"], row["hot_percent"]) for row in found] == [
+        ("job_executions", 50, 0),
+        ("scheduled_jobs", 100, 50),
+    ]
+
+
 def test_jobs_that_fail_together_come_back_apart_with_jitter(conn: psycopg.Connection[Any]) -> None:
     conn.execute(guide.blocks(PERFORMANCE, "sql")[0].encode())
     conn.execute("DELETE FROM scheduled_jobs")
@@ -219,10 +241,12 @@ def test_the_copies_of_a_rollback_go_back_into_a_new_scheduler(
     )
     guide.sh(server, database, way_back, options="-c scheduler.backup_tag=night")
     assert conn.execute("SELECT to_regclass('scheduled_jobs') AS gone").fetchall() == [{"gone": None}]
-    development = guide.blocks(SECTIONS["Migration Order"], "sh")[1]
-    assert development.startswith("cat migrate/")
-    guide.sh(server, database, development)
+    *steps, last = ground.scripts()
+    for step in steps:
+        conn.execute(step.read_bytes())
     assert "ERROR" not in guide.psql(server, database, RESTORE)
+    assert ground.claim(conn) is None
+    conn.execute(last.read_bytes())
     for table in BACKUPS:
         assert conn.execute(asked[0].format(table).encode()).fetchall() == before[table], table
     ground.job(conn, "job_sync_001", due="-1 year", priority="critical")
@@ -236,22 +260,52 @@ def _backwards() -> list[Path]:
     )
 
 
-def test_the_loop_for_production_applies_the_change(server: embedded.Server, template: str) -> None:
-    loop = guide.blocks(SECTIONS["Migration Order"], "sh")[3]
-    assert loop.startswith("for step in migrate/")
-    with ground.copy(server, template) as conninfo:
-        for script in _backwards():
+def test_what_the_guide_says_of_psql_applies_the_change(server: embedded.Server, template: str) -> None:
+    _, development, _, production, *_ = guide.blocks(SECTIONS["Migration Order"], "sh")
+    for script in (development, production):
+        assert "psql" in script
+        with ground.copy(server, template) as conninfo:
             with psycopg.connect(conninfo) as conn:
-                conn.execute(script.read_bytes())
-        guide.sh(server, conninfo, loop)
-        with psycopg.connect(conninfo) as conn:
-            assert conn.execute("SELECT enabled FROM scheduler_config").fetchall() == [(True,)]
+                for back in _backwards():
+                    conn.execute(back.read_bytes())
+            guide.sh(server, conninfo, script)
+            with psycopg.connect(conninfo) as conn:
+                assert conn.execute("SELECT enabled FROM scheduler_config").fetchall() == [(True,)]
+
+
+def test_what_the_guide_says_of_pgrunbook_applies_the_change_ticks_it_off_and_takes_it_back(
+    server: embedded.Server, tmp_path: Path
+) -> None:
+    live = [
+        *_commands(SECTIONS["Migration Order"])[1:],
+        *_commands(SECTIONS["Production Deployment Checklist"]),
+    ]
+    kept = _commands(SECTIONS["Rollback Procedure"])[-1]
+    database = embedded.create_database(server, f"live_{uuid.uuid4().hex[:12]}")
+    try:
+        with psycopg.connect(database, autocommit=True) as conn, Desk(database, tmp_path) as desk:
+            desk.changes = ground.FOLDER.parent
+            conn.execute(ground.FOUNDATION.encode())
+            codes = [desk(*one, *["--no-rehearsal"] * (one[0] == "apply")).code for one in live]
+            assert codes == [0, 3, 0, 0, 0, 0]
+            assert "open" not in desk("tick", "050_job_scheduler").out
+            assert desk(*kept, PGOPTIONS="-c scheduler.backup_tag=night").code == 0
+            assert conn.execute(
+                "SELECT to_regclass('scheduled_jobs'), to_regclass('scheduled_jobs_backup_night') IS NOT NULL"
+            ).fetchall() == [(None, True)]
+    finally:
+        embedded.drop_database(server, psycopg.conninfo.conninfo_to_dict(database)["dbname"])
+
+
+def _commands(text: str) -> list[list[str]]:
+    """Return the arguments of each `./pgrunbook` of a text."""
+    scripts = "\n".join(guide.blocks(text, "sh")).replace("\\\n", " ")
+    return [shlex.split(one) for one in re.findall(r"\./pgrunbook (.+)$", scripts, re.MULTILINE)]
 
 
 def test_every_command_of_the_guide_is_understood() -> None:
-    scripts = "\n".join(guide.blocks(guide.TEXT, "sh")).replace("\\\n", " ")
-    commands = re.findall(r"\./pgrunbook (.+)$", scripts, re.MULTILINE)
+    commands = _commands(guide.TEXT)
     assert len(commands) > 10
     for command in commands:
-        if not command.startswith("test "):
-            assert parser().parse_args(shlex.split(command)).change == "050_job_scheduler"
+        if command[0] != "test":
+            assert parser().parse_args(command).change == "050_job_scheduler"
