@@ -14,7 +14,6 @@ import psycopg
 
 from pgrunbook import change as changes
 from pgrunbook import (
-    checkoff,
     contracting,
     duplication,
     race,
@@ -22,6 +21,7 @@ from pgrunbook import (
     session,
     standing,
     target,
+    tick,
     workbench,
 )
 from pgrunbook.blocking import blockers
@@ -87,7 +87,7 @@ def apply(given: argparse.Namespace) -> int:
 
     progress = Progress(given.json)
     with Opened(given) as run:
-        ticks = checkoff.given(run.change, given.tick, may_be_after=False)
+        ticks = tick.named(run.change, given.tick, may_be_after=False)
         run.on_wait, run.binding.on_sample = progress.waits, progress.samples
         if run.budgets.window:
             progress.line(f"window ends {run.budgets.window}")
@@ -102,7 +102,7 @@ def apply(given: argparse.Namespace) -> int:
             show("Preflight", boards.audit(board))
             first, *others = run.change.steps
             board.require_go(first.name)
-            checkoff.tick_given(run, ticks)
+            tick.tick_all(run, ticks)
             run.decide_by_policy(first.name)
             if run.remaining() and not given.no_rehearsal:
                 with EmbeddedServer() as running:
@@ -224,7 +224,7 @@ def status(given: argparse.Namespace) -> int:
                 boards.status(rows, name).text,
                 table.to_text(rows, ["step", "status", "finished", "note"]),
             ]
-            if ticks := checkoff.standing(ledger, change):
+            if ticks := tick.of_last_run(ledger, change):
                 facts.setdefault("checklists", {})[name] = ticks.facts
                 text.append(ticks.text)
             text.append("")
@@ -282,7 +282,7 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "rollback": rollback,
     "blockers": blockers,
     "status": status,
-    "tick": checkoff.tick,
+    "tick": tick.tick,
     "record": record,
     "races": races,
     "duplicates": duplication.show,
