@@ -17,6 +17,7 @@ import scheduler_guide as guide
 from conftest import Elsewhere
 from markdown_it import MarkdownIt
 from operating import Desk
+from pooling import PGBOUNCER, pgbouncer
 
 from pgrunbook import server as embedded
 from pgrunbook.cli import parser
@@ -208,6 +209,23 @@ def test_of_all_updates_of_jobs_half_are_starts_that_stay_on_their_page(
         ("job_executions", 50, 0),
         ("scheduled_jobs", 100, 50),
     ]
+
+
+@pytest.mark.skipif(PGBOUNCER is None, reason="PgBouncer is not installed")
+def test_through_a_pooler_of_transactions_nobody_hears_the_wake_up(
+    database: str, conn: psycopg.Connection[Any]
+) -> None:
+    with (
+        pgbouncer(database, "transaction") as pooled,
+        psycopg.connect(database, autocommit=True) as near,
+        psycopg.connect(pooled, autocommit=True) as far,
+    ):
+        for listener in (near, far):
+            listener.execute("LISTEN job_scheduler")
+        ground.job(conn, "job_sync_001")
+        assert [heard.channel for heard in near.notifies(timeout=30, stop_after=1)] == ["job_scheduler"]
+        far.execute("SELECT 1")
+        assert list(far.notifies(timeout=0)) == []
 
 
 def test_jobs_that_fail_together_come_back_apart_with_jitter(conn: psycopg.Connection[Any]) -> None:
