@@ -161,6 +161,21 @@ def test_what_is_rolled_back_needs_its_ticks_again(run: Run) -> None:
     assert open_items(run, "002") == ["quiet"]
 
 
+def test_what_another_run_rolled_back_needs_its_ticks_again(
+    run: Run, chosen: Change, database: str, tmp_path: Path
+) -> None:
+    tick(run, "backup", "staging", "quiet")
+    throwaway.apply(run, "001", "002")
+    run.close()
+    with opened(chosen, database, tmp_path) as another:
+        throwaway.roll_back(another, to="001")
+        assert ticking.of_last_run(another.ledger, chosen, run_id=run.run_id)[1][2].tick is None
+    with opened(chosen, database, tmp_path, run_id=run.run_id) as resumed:
+        assert state(resumed)["quiet"] == "OPEN, 002_build_index was rolled back since"
+        tick(resumed, "quiet")
+        throwaway.apply(resumed, "002")
+
+
 def test_a_rehearsal_ticks_its_own_items_and_says_so(chosen: Change, database: str, tmp_path: Path) -> None:
     with throwaway.running(chosen, database, tmp_path / "records") as made:
         throwaway.apply(made)
@@ -253,5 +268,10 @@ def test_the_last_run_is_the_one_that_is_ticked(
         tick(another, "staging")
         last, items = ticking.of_last_run(another.ledger, chosen)
         assert (last, [bool(one.tick) for one in items]) == (another.run_id, [False, True, False, False])
+        # One that repaired, or found everything done, is none to tick.
+        with opened(chosen, database, tmp_path) as repairing:
+            another.close()
+            repairing.decide("rollback", go=False, who="ann", reason="no", how="by a test")
+            assert ticking.of_last_run(repairing.ledger, chosen)[0] == another.run_id
         _, items = ticking.of_last_run(another.ledger, chosen, run_id=run.run_id)
         assert [bool(one.tick) for one in items] == [True, False, False, False]

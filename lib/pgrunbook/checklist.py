@@ -15,6 +15,7 @@ __all__ = [
     "BEFORE",
     "TAKEN_BACK",
     "TICKED",
+    "UNDONE",
     "Checked",
     "Checklist",
     "Item",
@@ -27,6 +28,7 @@ BEFORE, AFTER = "before", "after"
 NOTHING = "-"
 # The kinds of events that say what became of an item.
 TICKED, TAKEN_BACK = "ticked", "tick taken back"
+UNDONE = "rollback done"
 
 _HEADING = re.compile(r"## (Before|After|Before (\d{3}[a-z]?))")
 _ITEM = re.compile(r"- \[(.)\] (?:([^\s:]+): +)?(.*)")
@@ -135,7 +137,7 @@ def _checked(item: Item, events: Sequence[Event]) -> Checked:
     found = Checked(item)
     for event in events:
         kind, detail = event["kind"], event["detail"]
-        if kind == "rollback done":
+        if kind == UNDONE:
             undone = event["step"]
             if found.tick and (item.when == AFTER or item.step == undone):
                 found = Checked(item, why=f"{undone} was rolled back since")

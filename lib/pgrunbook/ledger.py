@@ -244,12 +244,16 @@ class Ledger:
             found = session.rows(self.conn, "ledger_steps", {"change": change})
         return {row["step"]: StepRow(**{**row, "status": Status(row["status"])}) for row in found}
 
-    def events(self, *, run_id: str | None = None, change: str | None = None) -> list[dict[str, Any]]:
-        """Return events in order, of one run or one change, times as UTC texts."""
+    def events(
+        self, *, run_id: str | None = None, change: str | None = None, kind: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Return events in order, of one run or one change, of one kind or all, times as UTC texts."""
         if not self.exists:
             return []
         with self._may():
-            return session.rows(self.conn, "ledger_events", {"run_id": run_id, "change": change})
+            return session.rows(
+                self.conn, "ledger_events", {"run_id": run_id, "change": change, "kind": kind}
+            )
 
     def check_chain(self) -> Chain:
         """Return the chain's state after computing every hash again; raises ChainBroken."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from pgrunbook import checklist, standing
 from pgrunbook.binding import Binding
 from pgrunbook.change import Change, Step
-from pgrunbook.checklist import TAKEN_BACK, TICKED, Checked, Item
+from pgrunbook.checklist import TAKEN_BACK, TICKED, UNDONE, Checked, Item
 from pgrunbook.errors import ItemsOpen, UnknownName
 from pgrunbook.gate import Policy
 from pgrunbook.ledger import Ledger
@@ -28,7 +29,11 @@ class Ticking:
         items = self.change.checklist.of(when) if when else self.change.checklist.items
         if not items:
             return ()
-        told = self.binding.ledger.events(run_id=self.binding.run_id)
+        ledger, own = self.binding.ledger, self.binding.run_id
+        told = ledger.events(run_id=own)
+        # Another run may have rolled back what this one goes on with.
+        told += [one for one in ledger.events(change=self.change.name, kind=UNDONE) if one["run_id"] != own]
+        told.sort(key=itemgetter("id"))
         return checklist.checked(items, [*told, *self.binding.journal.pending()])
 
     def tick(self, key: str, *, who: str, remark: str = "", how: str) -> None:
@@ -85,14 +90,17 @@ def detail(item: Item, *, who: str, remark: str, how: str) -> dict[str, object]:
 
 
 def of_last_run(ledger: Ledger, change: Change, *, run_id: str = "") -> tuple[str, tuple[Checked, ...]]:
-    """Return the last run of a change, or the one that is named, and its checklist.
+    """Return the last run of a change that ticked or applied, or the one that is named, and its checklist.
 
     Raises UnknownName where the ledger knows no such run.
     """
     events = ledger.events(change=change.name)
     runs = list(dict.fromkeys(str(event["run_id"]) for event in events))
-    chosen = run_id or (runs[-1] if runs else "the last one")
+    acted = dict.fromkeys(
+        str(event["run_id"]) for event in events if event["kind"].startswith((TICKED, "apply "))
+    )
+    chosen = run_id or next(reversed(list(acted) or runs), "the last one")
     if chosen not in runs:
         raise UnknownName(kind=f"run of {change.name}", name=chosen, known=runs)
-    own = [event for event in events if event["run_id"] == chosen]
+    own = [event for event in events if event["run_id"] == chosen or event["kind"] == UNDONE]
     return chosen, checklist.checked(change.checklist.items, own)

@@ -1,4 +1,4 @@
--- Events of one run or one change, in order
+-- Events of one run or one change, of one kind or all, in order
 SELECT id AS id,
        to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS at,
        run_id AS run_id,
@@ -11,4 +11,5 @@ SELECT id AS id,
   FROM pgrunbook.event
  WHERE (%(run_id)s::text IS NULL OR run_id = %(run_id)s)
    AND (%(change)s::text IS NULL OR change = %(change)s)
+   AND (%(kind)s::text IS NULL OR kind = %(kind)s)
  ORDER BY id;
