@@ -10,10 +10,12 @@ from typing import Any
 import applying
 import codes
 import fallbacks
+import jobs
 import observing
 import overhead
 import psycopg
 import pytest
+import queues
 import remedy
 import rls
 import stall
@@ -195,3 +197,47 @@ def test_what_row_security_costs_is_told_for_each_table_and_two_numbers_of_tenan
     assert {one.calls for one in asked if one.way == rls.BY_HAND} == {0}
     assert {one.calls for one in asked if one.way == rls.POLICY} == {1}
     assert min(one.calls for one in asked if (one.query, one.way) == (rls.UNINDEXED, rls.NAIVE)) > 2_000
+
+
+def test_each_job_runs_once_in_every_part_and_no_question_reads_a_table_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "figures.json"
+    assert jobs.main(["--quick", "--json", str(file), *WHERE]) == 0
+    said = capsys.readouterr().out
+    for part in ("at least 0.7", "of the first", "old snapshot", "INSERT to start"):
+        assert part in said
+    figures = json.loads(file.read_text())
+    assert figures["wrong"] == []
+    assert {one["queue"] for one in figures["claims"]} >= {"ours", "bare", "bare with history"}
+    assert {tuple(one["whole"].values()) for one in figures["reading"]} == {(0, 0, 0)}
+    assert {one["per_second"] > 0 for one in figures["time"]} == {True}
+
+
+def test_a_question_that_reads_a_table_whole_fails_the_bench(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(queues, "installed", lambda: "")
+    without_index = "".join(
+        f"ALTER FUNCTION get_next_pending_job() SET enable_{scan} = off;"
+        for scan in ("indexscan", "bitmapscan")
+    )
+    monkeypatch.setattr(queues, "_FILL", f"{queues._FILL} {without_index}")
+    assert jobs.main(["--quick", "--only", "waiting", *WHERE]) == 1
+    said = capsys.readouterr().out
+    assert "procrastinate is not installed and left out" in said
+    assert "FAILED: reading: job_executions is read whole" in said
+
+
+def test_a_job_that_ran_twice_or_was_lost_fails_the_bench() -> None:
+    before = queues.Counts(5, 5, 5, 0)
+    assert queues.faults(queues.OURS, 10, before, queues.Counts(15, 15, 15, 0)) == ()
+    assert queues.faults(queues.OURS, 10, before, queues.Counts(14, 15, 14, 1)) == (
+        "1 jobs ran twice",
+        "1 jobs were lost",
+        "1 jobs are still running",
+    )
+    assert queues.faults(queues.HISTORY, 10, before, queues.Counts(15, 5, 5, 0)) == (
+        "10 starts were not noted",
+    )
+    assert queues.faults(queues.BARE, 10, before, queues.Counts(15, 5, 5, 0)) == ()
