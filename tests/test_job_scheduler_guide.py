@@ -159,7 +159,12 @@ def test_the_clean_up_takes_what_is_old_and_nothing_else(conn: psycopg.Connectio
 def test_the_clean_up_waits_for_nobody_and_no_worker_waits_for_it(
     conn: psycopg.Connection[Any], someone_else: Callable[[], Elsewhere]
 ) -> None:
-    # Somebody holds an old row: it is left for the next week.
+    # Somebody holds an old row: it is left for the next week, and so is its job.
+    conn.execute("DELETE FROM job_executions WHERE job_id = 'job_00002' AND id <> 1")
+    conn.execute(
+        "UPDATE scheduled_jobs SET frequency_type = 'once', status = 'completed', scheduled_for = NULL,"
+        " completed_at = now() - interval '91 days' WHERE id = 'job_00002'"
+    )
     holder = someone_else()
     holder.begin_and_hold("SELECT FROM job_executions WHERE id = 1 FOR UPDATE")
     conn.execute("SET lock_timeout = '1ms'")
