@@ -208,6 +208,18 @@ def test_who_may_not_refer_to_users_is_told_so(ready: Conn, database: str) -> No
         assert found(database, CHANGE.check("10_users"), f"SET ROLE {role}") == []
 
 
+def test_who_may_not_use_the_trigger_function_or_the_schema_is_told_so(ready: Conn, database: str) -> None:
+    ready.execute("REVOKE EXECUTE ON FUNCTION update_updated_at_column FROM PUBLIC")
+    with throwaway.role(ready) as role:
+        as_role = f"SET ROLE {role}"
+        told = found(database, CHANGE.check("15_updated_at_function"), as_role)
+        assert [row["found"] for row in told] == [f"{role} may not use it"]
+        told = found(database, CHANGE.check("05_server_and_schema"), as_role)
+        assert [row["found"] for row in told] == [f"public, where {role} may not create"]
+        told = found(database, CHANGE.check("05_server_and_schema"), "SET search_path = nowhere")
+        assert [row["found"] for row in told] == ["none: search_path is nowhere"]
+
+
 @pytest.mark.parametrize(
     ("broken", "said", "state"),
     [
