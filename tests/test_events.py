@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import throwaway
 
 from pgrunbook import change, events
 from pgrunbook.explain import Timing
@@ -104,3 +106,14 @@ def test_a_run_says_until_when_it_may_go_on_where_that_was_set() -> None:
         for ends in ("", "04:00 UTC")
     ]
     assert told == [None, "04:00 UTC"]
+
+
+def test_a_run_opens_with_the_checklist_of_a_change_that_has_one(tmp_path: Path) -> None:
+    def said(text: str | None) -> Mapping[str, object]:
+        chosen = throwaway.write(tmp_path, throwaway.changed({"checklist.md": text}))
+        return events.opened(chosen, rehearsal("dbname=x"), FACTS, operator="ann", version="1", stall_ms=100)
+
+    assert said("## Before\n- [ ] backup: It was restored.\n")["checklist"] == [
+        {"key": "backup", "text": "It was restored.", "when": "before", "step": "001_add_note"}
+    ]
+    assert "checklist" not in said(None)

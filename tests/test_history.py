@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pgrunbook.checklist import Item
 from pgrunbook.history import NOTHING, summarise
 
 pytestmark = pytest.mark.static
@@ -329,3 +330,19 @@ def test_entries_of_a_journal_are_enough() -> None:
     facts = summarise("r1", events, chain="the ledger was not reached")
     assert facts["outcome"] == "stopped before the first step"
     assert {event["hash"] for event in facts["events"]} == {"only in the journal"}
+
+
+def test_a_checklist_tells_what_is_open_and_a_tick_of_the_day_after_makes_no_run_longer() -> None:
+    items = [Item("backup", "It was restored.", "before", "001_a"), Item("quiet", "For a day.", "after")]
+    told = Told().tell("run opened", **{**OPENED, "checklist": [item.facts for item in items]})
+    told.tell("ticked", "001_a", item="backup", who="bob", how="typed", text_sha256=items[0].sha256)
+    told.applied("001_a").tell("run finished", outcome="done")
+    before = told.facts
+    assert [(row["item"], row["state"], row["by"]) for row in before["checklist"]] == [
+        ("backup", "ticked", "bob"),
+        ("quiet", "OPEN", NOTHING),
+    ]
+    after = told.tell("ticked", item="quiet", who="ann", text_sha256=items[1].sha256).facts
+    assert after["checklist"][1]["state"] == "ticked"
+    assert (after["finished"], after["outcome"]) == (before["finished"], "done")
+    assert Told().opened().facts["checklist"] == ()

@@ -13,6 +13,7 @@ import pytest
 from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output, new_raw_cell
 
+from pgrunbook.checklist import Checked, Item
 from pgrunbook.views import style
 from pgrunbook.views.record import Summary, export, synthesize
 from pgrunbook.views.view import View
@@ -193,6 +194,16 @@ def test_what_did_not_happen_is_said() -> None:
     text = page(export(notebook(), empty)).get_text(" ")
     assert "No step ran." in text
     assert "No step was rolled back." in text
+
+
+def test_a_checklist_says_what_is_open_and_a_change_without_one_says_nothing() -> None:
+    rows = tuple(Checked(Item(key, "x", "after")).row for key in ("smoke", "<b>quiet</b>"))
+    section = page(export(notebook(), replace(SUMMARY, checklist=rows))).select_one("#checklist")
+    assert section is not None
+    lead = section.select_one(".lead")
+    assert lead is not None
+    assert lead.text == "0 of 2 items ticked. Open: smoke, <b>quiet</b>."
+    assert page(export(notebook(), replace(SUMMARY, checklist=()))).select_one("#checklist") is None
 
 
 def test_hostile_values_in_every_field_stay_text() -> None:
