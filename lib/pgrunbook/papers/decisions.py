@@ -13,7 +13,7 @@ __all__ = ["FILE", "mistakes", "quoted"]
 FILE = "decisions.md"
 _FENCE = re.compile(r"\s*(?:```|~~~)")
 _CODE = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)")
-_TEST = re.compile(r"(tests/\w+\.py)::(\w+)")
+_TEST = re.compile(r"(tests/[\w/]+\.py)::(\w+)")
 _FILE_LIKE = re.compile(r"[\w./*-]+/[\w./*-]*|[\w-]+\.(?:sql|md|svg|py|ts|json|ipynb|spec)")
 
 
