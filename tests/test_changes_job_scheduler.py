@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import time
 from collections.abc import Callable
@@ -193,6 +194,28 @@ def test_the_users_of_any_whole_number_are_served(ready: Conn, database: str, ki
     ready.execute("SELECT update_recipe_rotation(1, 'soup', 'dinner', current_date)")
     ready.execute("DELETE FROM users")
     assert value(ready, "SELECT count(*) FROM recipe_rotation") == 0
+
+
+def test_written_for_uuids_where_the_check_says_the_change_serves_them(
+    ready: Conn, database: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / CHANGE.name
+    shutil.copytree(CHANGE.folder, folder)
+    for file in folder.rglob("*.sql"):
+        text = re.sub(
+            r"(\buser_id'?,? +'?|p_user_id |[(])bigint\b", r"\1uuid", file.read_text(encoding="utf-8")
+        )
+        text = text.replace("'bigint'::regtype", "'uuid'::regtype")
+        file.write_text(text, encoding="utf-8")
+    ready.execute(f"{USERS} (id uuid PRIMARY KEY); INSERT INTO users VALUES (gen_random_uuid())".encode())
+    uuids = change.load(CHANGE.name, root=tmp_path)
+    for step in uuids.steps:
+        perform(ready, step.migrate)
+    for script in [*uuids.preflight, *(step.verify for step in uuids.steps)]:
+        assert found(database, script) == [], script.label
+    ready.execute("SELECT update_recipe_rotation(id, 'soup', 'dinner', current_date) FROM users")
+    assert value(ready, "SELECT count(*) FROM users, get_recipes_on_cooldown(id, 'dinner')") == 1
+    perform(ready, *(script for step in reversed(uuids.steps) for script in step.rollback))
 
 
 def test_who_may_not_refer_to_users_is_told_so(ready: Conn, database: str) -> None:

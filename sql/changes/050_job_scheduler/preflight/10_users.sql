@@ -2,8 +2,9 @@
 -- effect: Steps 003 and 005 would fail: 42P01 where it is missing, 42804 where its id is of another type, 42830 where
 --   nothing makes it unique, 42501 without the privilege.
 -- remedy: Missing: bind to the right database and search_path, or migrate the users first. Another type (uuid, text):
---   before any step, write it instead of bigint for user_id in migrate/003, 005, 010 and 011, in their verify and
---   rollback files and in preflight/30. No privilege: the owner runs GRANT REFERENCES ON users TO the role that migrates.
+--   before any step, write it instead of bigint wherever the change declares user_id, a function of recipes, or this
+--   check: in all its files; other bigints stay. No privilege: the owner runs
+--   GRANT REFERENCES ON users TO the role that migrates.
 
 WITH shape AS (
     SELECT
