@@ -88,7 +88,11 @@ def parser() -> argparse.ArgumentParser:
     blockers.add_argument(
         "--reason", metavar="TEXT", default="", help="why, kept in the ledger and the record"
     )
-    status = verb("status", "show what the ledger says of each step; reads only", change=False)
+    status = verb(
+        "status",
+        "show what the ledger says of each step, and what is open in the checklist; reads only",
+        change=False,
+    )
     status.add_argument("change", nargs="?", help="one change (default: all)")
     tick = verb("tick", "tick items of the checklist of a run, or show it; who applies need not be who ticks")
     tick.add_argument(
