@@ -222,12 +222,13 @@ def report_waiting(runs: Sequence[Run], readings: Sequence[Reading]) -> None:
 def over_time(server: Server, scale: Scale) -> list[Block]:
     """Return the rates of a long run block by block, without and with an old snapshot that another session keeps."""
     found = []
+    few = max(1, scale.blocks // 3)
     with queues.scheduler(server) as conninfo:
         for snapshot, queue, blocks in (
             (False, OURS, scale.blocks),
-            (False, BARE, scale.blocks // 2),
-            (True, OURS, scale.blocks // 2),
-            (True, BARE, scale.blocks // 2),
+            (False, BARE, few),
+            (True, OURS, few),
+            (True, BARE, few),
         ):
             queues.fill(conninfo, queue, scale.waiting_long)
             with _old_snapshot(conninfo) if snapshot else contextlib.nullcontext():
