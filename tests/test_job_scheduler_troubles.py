@@ -84,13 +84,19 @@ def test_2_a_job_stays_running_as_its_worker_has_died(
     worker.stdin.write(f"{ground.CLAIM};\n")
     worker.stdin.flush()
     (running,) = eventually(lambda: ask(conn, case.debug))
-    assert (running["job_id"], running["session"]) == (JOB, "idle")
+    assert (running["job_id"], running["session_lives"]) == (JOB, True)
+    # Who has few rights sees it as well.
+    conn.execute(
+        "CREATE ROLE onlooker_050; GRANT SELECT ON job_executions TO onlooker_050; SET ROLE onlooker_050"
+    )
+    assert ask(conn, case.debug)[0]["session_lives"]
+    conn.execute("RESET ROLE; DROP OWNED BY onlooker_050; DROP ROLE onlooker_050")
     do(conn, case.remedies[0])
     assert ground.claim(conn) is None, "the lease of a living worker was ended"
     worker.send_signal(signal.SIGKILL)
     worker.wait()
     worker.stdin.close()
-    eventually(lambda: ask(conn, case.debug)[0]["session"] is None)
+    eventually(lambda: not ask(conn, case.debug)[0]["session_lives"])
     assert ground.claim(conn) is None
     do(conn, case.remedies[0])
     assert ground.claim(conn) == ("job_sync_002", 2)
