@@ -98,7 +98,9 @@ def parser() -> argparse.ArgumentParser:
     tick.add_argument(
         "items", nargs="*", metavar="ITEM[=REMARK]", help="what you made sure of (default: show all)"
     )
-    tick.add_argument("--run", metavar="RUN", help="the run (default: the last one of the change)")
+    tick.add_argument(
+        "--run", metavar="RUN", help="the run (default: the last one that ticked or applied something)"
+    )
     tick.add_argument("--take-back", action="store_true", help="these items are open again")
     record = verb("record", "write the HTML record of a run from the ledger alone")
     record.add_argument("--run", metavar="RUN", help="the run (default: the last one of the change)")
