@@ -8,8 +8,8 @@ __all__ = ["counted", "duration", "percent", "size"]
 def duration(ms: float) -> str:
     """Return milliseconds in the unit that reads best.
 
-    >>> [duration(value) for value in (0, 0.052, 6.04, 417.3, 2500, 90_000, 7_380_000)]
-    ['0 ms', '0.052 ms', '6.04 ms', '417 ms', '2.5 s', '1 min 30 s', '2 h 3 min']
+    >>> [duration(value) for value in (0, 0.052, 6.04, 417.3, 2500, 90_000, 7_380_000, 417_600_000)]
+    ['0 ms', '0.052 ms', '6.04 ms', '417 ms', '2.5 s', '1 min 30 s', '2 h 3 min', '4 d 20 h']
     """
     if ms < 1:
         return f"{ms:.2g} ms"
@@ -21,6 +21,9 @@ def duration(ms: float) -> str:
     if seconds < 3600:
         return f"{seconds // 60} min {seconds % 60} s" if seconds % 60 else f"{seconds // 60} min"
     minutes = round(seconds / 60)
+    if minutes >= 48 * 60:
+        days, hours = divmod(round(minutes / 60), 24)
+        return f"{days} d {hours} h" if hours else f"{days} d"
     return f"{minutes // 60} h {minutes % 60} min" if minutes % 60 else f"{minutes // 60} h"
 
 
