@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ import pytest
 import scheduler_ground as ground
 from conftest import Elsewhere
 from psycopg import errors
+from psycopg.rows import dict_row
 
 from pgrunbook import catalog
 from pgrunbook import server as embedded
@@ -33,6 +35,22 @@ def database(server: embedded.Server, scheduler: str) -> Iterator[str]:
     """A copy of the scheduler's database: conn, elsewhere and someone_else are sessions of it."""
     with ground.copy(server, scheduler) as conninfo:
         yield conninfo
+
+
+@pytest.fixture(scope="module")
+def one_copy(server: embedded.Server, scheduler: str) -> Iterator[Connection]:
+    with (
+        ground.copy(server, scheduler) as conninfo,
+        contextlib.closing(psycopg.connect(conninfo, autocommit=True, row_factory=dict_row)) as connection,
+    ):
+        yield connection
+
+
+@pytest.fixture
+def kept(one_copy: Connection) -> Iterator[Connection]:
+    """A session of one copy for all tests that only have something refused."""
+    yield one_copy
+    one_copy.execute("DELETE FROM scheduled_jobs")
 
 
 def row(conn: Connection, query: str, parameters: Sequence[Any] = ()) -> Any:
@@ -232,19 +250,19 @@ def test_a_job_that_is_deleted_leaves_the_executions_that_it_led_to(conn: Connec
     ],
 )
 def test_a_job_that_makes_no_sense_is_refused(
-    conn: Connection, columns: dict[str, Any], constraint: str
+    kept: Connection, columns: dict[str, Any], constraint: str
 ) -> None:
     with pytest.raises(errors.CheckViolation) as caught:
-        ground.job(conn, columns.pop("id", "bad"), **columns)
+        ground.job(kept, columns.pop("id", "bad"), **columns)
     assert caught.value.diag.constraint_name == constraint
 
 
 @pytest.mark.parametrize(
     "column", ["job_type", "frequency_type", "frequency_config", "parameters", "enabled", "status"]
 )
-def test_a_job_without_what_it_needs_is_refused(conn: Connection, column: str) -> None:
+def test_a_job_without_what_it_needs_is_refused(kept: Connection, column: str) -> None:
     with pytest.raises(errors.NotNullViolation):
-        ground.job(conn, "bad", **{column: None})
+        ground.job(kept, "bad", **{column: None})
 
 
 @pytest.mark.parametrize(
@@ -260,31 +278,31 @@ def test_a_job_without_what_it_needs_is_refused(conn: Connection, column: str) -
     ],
 )
 def test_a_job_whose_schedule_makes_no_sense_is_refused_when_it_is_made_and_when_it_is_changed(
-    conn: Connection, columns: dict[str, Any]
+    kept: Connection, columns: dict[str, Any]
 ) -> None:
     with pytest.raises((errors.InvalidParameterValue, errors.CheckViolation)):
-        ground.job(conn, "bad", **columns)
-    ground.job(conn, "good", **WEEKLY)
+        ground.job(kept, "bad", **columns)
+    ground.job(kept, "good", **WEEKLY)
     change = {"frequency_config": {}, **columns}
     with pytest.raises((errors.InvalidParameterValue, errors.CheckViolation)):
-        conn.execute(
+        kept.execute(
             "UPDATE scheduled_jobs SET frequency_type = %s, frequency_config = %s WHERE id = 'good'",
             [change["frequency_type"], psycopg.types.json.Jsonb(change["frequency_config"])],
         )
 
 
 @pytest.mark.parametrize("moment", ["infinity", "-infinity"])
-def test_a_job_is_not_due_at_the_end_of_time(conn: Connection, moment: str) -> None:
-    ground.job(conn, "job_sync_001")
+def test_a_job_is_not_due_at_the_end_of_time(kept: Connection, moment: str) -> None:
+    ground.job(kept, "job_sync_001")
     with pytest.raises(errors.CheckViolation) as caught:
-        conn.execute("UPDATE scheduled_jobs SET scheduled_for = %s::timestamptz", [moment])
+        kept.execute("UPDATE scheduled_jobs SET scheduled_for = %s::timestamptz", [moment])
     assert caught.value.diag.constraint_name == "scheduled_jobs_scheduled_for_finite"
 
 
-def test_a_name_is_one_jobs(conn: Connection) -> None:
-    ground.job(conn, "job_weekly_gen_001", job_type="weekly_generation")
+def test_a_name_is_one_jobs(kept: Connection) -> None:
+    ground.job(kept, "job_weekly_gen_001", job_type="weekly_generation")
     with pytest.raises(errors.UniqueViolation):
-        ground.job(conn, "job_weekly_gen_001", job_type="weekly_generation")
+        ground.job(kept, "job_weekly_gen_001", job_type="weekly_generation")
 
 
 @pytest.mark.parametrize(
@@ -306,29 +324,29 @@ def test_a_name_is_one_jobs(conn: Connection) -> None:
     ],
 )
 def test_a_setting_that_makes_no_sense_is_refused(
-    conn: Connection, column: str, bad: float, constraint: str
+    kept: Connection, column: str, bad: float, constraint: str
 ) -> None:
     with pytest.raises(errors.CheckViolation) as caught:
-        ground.configure(conn, **{column: bad})
+        ground.configure(kept, **{column: bad})
     assert caught.value.diag.constraint_name == constraint
 
 
-def test_a_zone_that_the_server_does_not_know_is_no_setting(conn: Connection) -> None:
+def test_a_zone_that_the_server_does_not_know_is_no_setting(kept: Connection) -> None:
     with pytest.raises(errors.InvalidParameterValue, match="not recognized"):
-        ground.configure(conn, timezone="Mars/Phobos")
+        ground.configure(kept, timezone="Mars/Phobos")
 
 
-def test_there_is_one_row_of_settings(conn: Connection) -> None:
+def test_there_is_one_row_of_settings(kept: Connection) -> None:
     for number, error in (
         (1, errors.UniqueViolation),
         (2, errors.CheckViolation),
         (None, errors.NotNullViolation),
     ):
         with pytest.raises(error):
-            conn.execute("INSERT INTO scheduler_config (id) VALUES (%s)", [number])
+            kept.execute("INSERT INTO scheduler_config (id) VALUES (%s)", [number])
     with pytest.raises(errors.UniqueViolation):
-        conn.execute("INSERT INTO scheduler_config DEFAULT VALUES")
-    settings = row(conn, "SELECT * FROM scheduler_config")
+        kept.execute("INSERT INTO scheduler_config DEFAULT VALUES")
+    settings = row(kept, "SELECT * FROM scheduler_config")
     del settings["created_at"], settings["updated_at"]
     assert settings == {
         "id": 1,
@@ -354,33 +372,33 @@ def test_there_is_one_row_of_settings(conn: Connection) -> None:
         ("completed_at = now()", "ended_has_time"),
     ],
 )
-def test_an_execution_that_makes_no_sense_is_refused(conn: Connection, change: str, constraint: str) -> None:
-    started(conn, ground.job(conn, "job_sync_001"))
+def test_an_execution_that_makes_no_sense_is_refused(kept: Connection, change: str, constraint: str) -> None:
+    started(kept, ground.job(kept, "job_sync_001"))
     with pytest.raises(errors.CheckViolation) as caught:
-        conn.execute(f"UPDATE job_executions SET {change}".encode())
+        kept.execute(f"UPDATE job_executions SET {change}".encode())
     assert caught.value.diag.constraint_name == f"job_executions_{constraint}"
 
 
-def test_an_execution_is_of_a_job(conn: Connection) -> None:
+def test_an_execution_is_of_a_job(kept: Connection) -> None:
     with pytest.raises(errors.ForeignKeyViolation):
-        conn.execute(
+        kept.execute(
             "INSERT INTO job_executions (job_id, trigger_type, slot, attempt_number, lease_until)"
             " VALUES ('nobody', 'manual', 1, 1, now())"
         )
 
 
 @pytest.mark.parametrize("trigger", ["", "cron", "Scheduled", None])
-def test_a_job_is_not_started_for_a_reason_that_nobody_knows(conn: Connection, trigger: str | None) -> None:
+def test_a_job_is_not_started_for_a_reason_that_nobody_knows(kept: Connection, trigger: str | None) -> None:
     with pytest.raises(
         errors.InvalidParameterValue, match=f"no trigger type: {trigger if trigger is not None else 'NULL'}"
     ):
-        start(conn, ground.job(conn, "job_sync_001"), trigger)
+        start(kept, ground.job(kept, "job_sync_001"), trigger)
 
 
-def test_a_job_that_is_not_there_cannot_be_started(conn: Connection) -> None:
+def test_a_job_that_is_not_there_cannot_be_started(kept: Connection) -> None:
     with pytest.raises(errors.NoDataFound, match="there is no job job_sync_007"):
-        start(conn, "job_sync_007")
-    assert start(conn, None) is None
+        start(kept, "job_sync_007")
+    assert start(kept, None) is None
 
 
 # -- which job is next
@@ -817,7 +835,7 @@ def test_a_start_by_hand_before_the_regular_time_keeps_the_regular_time(
 
 
 def test_a_start_by_hand_that_fails_for_good_keeps_the_regular_time_too(conn: Connection) -> None:
-    ground.job(conn, "job_sync_001", due="90 minutes", **HOURLY)
+    ground.job(conn, "job_sync_001", due="5 hours", **HOURLY)
     regular = job(conn, "job_sync_001")["scheduled_for"]
     fail(conn, "job_sync_001", started(conn, "job_sync_001", "manual"))
     run_badly(conn, "job_sync_001", times=3)
@@ -1217,7 +1235,7 @@ def test_a_day_is_a_day_of_the_schedulers_zone(conn: Connection, session: str) -
 
 
 def test_a_dump_with_jobs_can_be_restored_into_an_empty_database(
-    server: embedded.Server, conn: Connection
+    server: embedded.Server, database: str, conn: Connection
 ) -> None:
     ground.configure(conn, timezone="Europe/Berlin")
     for name, columns in (("daily", DAILY), ("weekly", WEEKLY), ("hourly", HOURLY), ("once", {})):
@@ -1230,15 +1248,15 @@ def test_a_dump_with_jobs_can_be_restored_into_an_empty_database(
     before = {table: values(conn, content.format(table)) for table in tables}
     assert all(before.values())
     dump = subprocess.run(
-        [server.bin / "pg_dump", conn.info.dsn], check=True, capture_output=True, timeout=60
+        [server.bin / "pg_dump", database], check=True, capture_output=True, timeout=60
     ).stdout
-    name = "restored_jobs"
+    name = f"{conn.info.dbname}_restored"
     conninfo = embedded.create_database(server, name)
     try:
         command = [server.bin / "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", conninfo]
         restored = subprocess.run(command, input=dump, capture_output=True, timeout=60, check=False)
         assert restored.stderr.decode() == ""
-        with psycopg.connect(conninfo, autocommit=True, row_factory=psycopg.rows.dict_row) as there:
+        with psycopg.connect(conninfo, autocommit=True, row_factory=dict_row) as there:
             assert {table: values(there, content.format(table)) for table in tables} == before
             complete(there, "hourly", running)
             assert ground.claim(there) is not None
