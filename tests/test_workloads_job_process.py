@@ -82,7 +82,7 @@ def test_it_ends_itself_when_a_thread_does_not_stop(
     start: Callable[[], subprocess.Popen[str]],
     eventually: Callable[..., Any],
 ) -> None:
-    ground.configure(conn, lease_seconds=1)
+    ground.configure(conn, lease_seconds=2)
     process = start()
     ground.job(conn, "slow", parameters={"s": 3600})
     eventually(lambda: status(conn, "slow") == ["running"])

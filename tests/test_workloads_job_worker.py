@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -169,12 +170,12 @@ def test_a_type_that_nobody_knows_fails_clearly(database: str, conn: Conn, event
 
 
 def test_leases_are_renewed_while_a_handler_works(database: str, conn: Conn, eventually: Eventually) -> None:
-    ground.configure(conn, lease_seconds=1)
+    ground.configure(conn, lease_seconds=3)
     ground.job(conn, "sync")
     hand = Hand()
     with working(database, hand):
         eventually(lambda: hand.begun)
-        end = "SELECT lease_until > started_at + interval '3 seconds' AS n FROM job_executions"
+        end = "SELECT lease_until > started_at + interval '3.5 seconds' AS n FROM job_executions"
         eventually(lambda: conn.execute(end).fetchone() == {"n": True})
         assert ground.claim(conn) is None
         hand.go.set()
@@ -185,7 +186,7 @@ def test_leases_are_renewed_while_a_handler_works(database: str, conn: Conn, eve
 def test_a_handler_stops_before_its_lease_ends_when_it_cannot_be_renewed(
     database: str, conn: Conn, elsewhere: Elsewhere, eventually: Eventually
 ) -> None:
-    ground.configure(conn, lease_seconds=2)
+    ground.configure(conn, lease_seconds=4)
     ground.job(conn, "sync")
     hand = Hand()
     with working(database, hand):
@@ -201,9 +202,9 @@ def test_a_handler_stops_before_its_lease_ends_when_it_cannot_be_renewed(
 
 
 def test_a_handler_stops_when_its_job_was_given_back(
-    database: str, conn: Conn, eventually: Eventually
+    database: str, conn: Conn, eventually: Eventually, caplog: pytest.LogCaptureFixture
 ) -> None:
-    ground.configure(conn, lease_seconds=1)
+    ground.configure(conn, lease_seconds=3)
     ground.job(conn, "sync", max_retries=0)
     hand = Hand(output="does not count")
     with working(database, hand):
@@ -212,6 +213,7 @@ def test_a_handler_stops_when_its_job_was_given_back(
         eventually(lambda: hand.cancelled)
     (row,) = executions(conn, "sync")
     assert (row["status"], row["error_message"], row["output"]) == ("failed", "by hand", None)
+    assert "it was given to another worker, or ended by somebody else" in caplog.text
 
 
 def test_lost_connections_cost_no_job(database: str, conn: Conn, eventually: Eventually) -> None:
@@ -331,10 +333,19 @@ def test_a_worker_whose_server_is_away_can_be_stopped() -> None:
         at_work.ended()
 
 
+def test_the_second_stop_does_not_wait_for_a_server_that_does_not_answer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        place = f"host=127.0.0.1 port={silent.getsockname()[1]} dbname=none connect_timeout=300"
+        with working(place, {}) as at_work, silent.accept()[0]:
+            at_work.stop()
+            at_work.stop()
+            at_work.ended(job_link.STATEMENT_S * 2 / 3)
+
+
 def test_a_thread_is_told_and_where_it_does_not_listen_somebody_hears_of_it(
     database: str, conn: Conn, elsewhere: Elsewhere, eventually: Eventually
 ) -> None:
-    ground.configure(conn, lease_seconds=1)
+    ground.configure(conn, lease_seconds=2)
     ground.job(conn, "sync")
     told, go, abandoned = threading.Event(), threading.Event(), list[tuple[int, float]]()
 
