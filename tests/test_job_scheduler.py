@@ -891,6 +891,25 @@ def test_retries_of_a_dependent_job_have_its_parent_and_its_next_regular_run_has
     ]
 
 
+@pytest.mark.parametrize("due", ["30 minutes", "5 hours", "-10 seconds"])
+@pytest.mark.parametrize("failures", [0, 1, 4])
+@pytest.mark.parametrize("parents", [1, 2])
+def test_a_job_that_another_made_due_keeps_its_own_regular_time(
+    conn: Connection, due: str, failures: int, parents: int
+) -> None:
+    ground.job(conn, "child", due=due, **HOURLY)
+    regular = job(conn, "child")["scheduled_for"]
+    for number in range(parents):
+        parent = ground.job(conn, f"parent_{number}", parameters={"then": ["child"]})
+        complete(conn, parent, started(conn, parent))
+    if failures:
+        run_badly(conn, "child", times=failures)
+    if failures < 4:
+        at_once(conn, "child")
+        complete(conn, "child", started(conn, "child"))
+    assert job(conn, "child")["scheduled_for"] == regular + timedelta(hours=2 if due.startswith("-") else 0)
+
+
 def test_a_job_that_failed_makes_nothing_due(conn: Connection) -> None:
     ground.job(conn, "parent", parameters={"then": ["child"]})
     ground.job(conn, "child", due=None, status="completed")

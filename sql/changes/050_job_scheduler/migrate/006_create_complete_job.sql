@@ -51,7 +51,15 @@ BEGIN
         -- One by one in one order: two jobs with the same successors may be completed at once.
         FOR successor IN SELECT DISTINCT e.id FROM jsonb_array_elements_text(successors) AS e (id) ORDER BY e.id LOOP
             UPDATE scheduled_jobs AS j
-            SET status = 'pending', scheduled_for = ended_at, error_count = 0, triggered_by = p_job_id
+            SET status = 'pending',
+                -- Its own regular time stays what it was.
+                due_at = CASE
+                    WHEN j.triggered_by IS NOT NULL OR (j.status = 'pending' AND j.error_count > 0) THEN j.due_at
+                    ELSE j.scheduled_for
+                END,
+                scheduled_for = ended_at,
+                error_count = 0,
+                triggered_by = p_job_id
             WHERE j.id = successor AND j.status <> 'running';
         END LOOP;
     END IF;

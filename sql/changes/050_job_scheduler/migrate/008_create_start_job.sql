@@ -75,7 +75,7 @@ BEGIN
             UPDATE scheduled_jobs AS j
             SET status = 'running',
                 started_at = began_at,
-                due_at = coalesce(CASE WHEN job.errors > 0 THEN j.due_at END, j.scheduled_for, began_at),
+                due_at = coalesce(CASE WHEN job.errors > 0 OR job.triggered_by IS NOT NULL THEN j.due_at END, j.scheduled_for, began_at),
                 error_count = job.errors
             FROM job, made
             WHERE j.id = job.id

@@ -10,7 +10,7 @@ WITH wanted (signature, arguments, returns, language, volatility, settings, body
         'plpgsql',
         'volatile',
         'enable_seqscan=off',
-        'e62b354f49468895b2e3ed0eb9bddb90'
+        '7526f0f74c8cef1782f8611b20e229f6'
     )
 ), function AS (
     SELECT

@@ -10,7 +10,7 @@ WITH wanted (signature, arguments, returns, language, volatility, settings, body
         'plpgsql',
         'volatile',
         'enable_seqscan=off',
-        '4112f68b71cf1da6b270288c82041429'
+        'd11908de23f28647d4700d1631b70eef'
     )
 ), function AS (
     SELECT
