@@ -23,6 +23,8 @@
 # | [010_class_code](010_class_code.ipynb) | unique class codes and a sequence to number them |
 # | [020_class_code_generator](020_class_code_generator.ipynb) | class codes from the database, one counter for each prefix |
 # | [030_message_sequence](030_message_sequence.ipynb) | message numbers from the database, repeated ones taken apart |
+# | [040_core_data_model](040_core_data_model.ipynb) | a planner's nine tables: tenants apart, weeks locked, an audit log that nobody rewrites |
+# | [050_job_scheduler](050_job_scheduler.ipynb) | jobs that come back on time, are started once, and survive their worker |
 # | [800_race_laboratory](800_race_laboratory.ipynb) | no change: every interleaving of two sessions, tried one by one |
 
 # %% [markdown]
