@@ -988,6 +988,24 @@ def test_what_a_lost_worker_had_is_given_back_by_the_next_who_asks(
     complete(conn, "job_sync_001", number)
 
 
+def test_a_job_that_cannot_be_given_back_keeps_no_other_from_being_started(conn: Connection) -> None:
+    ground.job(conn, "broken", max_retries=0, **DAILY)
+    started(conn, "broken")
+    # As when the server no longer knows the zone.
+    conn.execute("ALTER TABLE scheduled_jobs DROP CONSTRAINT scheduled_jobs_schedule_valid")
+    conn.execute("UPDATE scheduled_jobs SET frequency_config = '{}'")
+    conn.execute("UPDATE job_executions SET lease_until = now() - interval '1 second'")
+    ground.job(conn, "sound")
+    notices: list[str] = []
+    conn.add_notice_handler(lambda notice: notices.append(notice.message_primary or ""))
+    claimed = ground.claim(conn)
+    assert claimed is not None
+    assert claimed[0] == "sound"
+    assert notices == [
+        "job broken keeps its slot: its lease has ended, and it cannot be given back: no schedule: daily with {}"
+    ]
+
+
 def test_a_worker_that_renews_its_lease_keeps_its_job(conn: Connection) -> None:
     number = started(conn, ground.job(conn, "job_sync_001"))
     end_leases(conn)

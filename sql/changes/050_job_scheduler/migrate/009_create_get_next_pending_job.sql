@@ -53,7 +53,12 @@ BEGIN
             WHERE e.status = 'running' AND e.lease_until < asked_at
             FOR NO KEY UPDATE SKIP LOCKED
         LOOP
-            PERFORM fail_job(run.job_id, run.id, format('worker lost: %s did not renew its lease, which ended at %s', run.worker, run.lease_until));
+            BEGIN
+                PERFORM fail_job(run.job_id, run.id, format('worker lost: %s did not renew its lease, which ended at %s', run.worker, run.lease_until));
+            EXCEPTION WHEN OTHERS THEN
+                -- One job that cannot be given back must not keep all others from being started.
+                RAISE WARNING 'job % keeps its slot: its lease has ended, and it cannot be given back: %', run.job_id, SQLERRM;
+            END;
         END LOOP;
         swept := true;
     END LOOP;

@@ -31,7 +31,7 @@ WITH wanted (kind, name, definition) AS (
         ('function', 'complete_job', '(p_job_id text, p_execution_id integer, p_output jsonb DEFAULT NULL::jsonb) returns void, body 7526f0f74c8cef1782f8611b20e229f6'),
         ('function', 'fail_job', '(p_job_id text, p_execution_id integer, p_error_message text) returns void, body 42855feacfaf1d4fc7689bb3d3c303ec'),
         ('function', 'start_job', '(p_job_id text, p_trigger_type text DEFAULT ''scheduled''::text) returns integer, body d11908de23f28647d4700d1631b70eef'),
-        ('function', 'get_next_pending_job', '() returns text, body 3f808bd7cd19f797b161a355d7fddd77'),
+        ('function', 'get_next_pending_job', '() returns text, body 764eb93113bb78739ed90fa45d4ea2be'),
         ('function', 'update_recipe_rotation', '(p_user_id bigint, p_recipe_id text, p_meal_type text, p_used_date date) returns void, body 2b5794688bc222c675004fe8ced2b058'),
         ('function', 'get_recipes_on_cooldown', '(p_user_id bigint, p_meal_type text, p_cooldown_days integer DEFAULT 30) returns TABLE(recipe_id text, last_used_date date, days_since_use integer), body 8c0092c1b7baa0502fb0b04da2c1c3bf'),
         ('function', 'wake_job_workers', '() returns trigger, body 56519da7ac4e88044a0fd96774abb100')

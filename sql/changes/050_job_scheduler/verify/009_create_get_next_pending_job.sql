@@ -10,7 +10,7 @@ WITH wanted (signature, arguments, returns, language, volatility, settings, body
         'plpgsql',
         'volatile',
         'enable_seqscan=off',
-        '3f808bd7cd19f797b161a355d7fddd77'
+        '764eb93113bb78739ed90fa45d4ea2be'
     )
 ), function AS (
     SELECT
