@@ -18,6 +18,7 @@ from core_rules import (
     NOBODY,
     NUMBER,
     OWNER,
+    PARENTS,
     SUPERVISOR,
     TABLES,
     TEXT,
@@ -230,6 +231,7 @@ VALUES: dict[str, list[Any]] = {
 }
 UNTRIED = ("body", "description", "ends_on", "ended_at", "notes")
 REFERENCES = {f"{table}_id": table for table in TABLES}
+REFERRING = sorted({child for child, *_ in PARENTS})
 numbers = st.integers(0, 2**16)
 tables = st.sampled_from([*TABLES, "weekly_plan", "plan_item", "plan_item"])
 users = st.sampled_from([ADA, BEN])
@@ -279,14 +281,18 @@ class Machine(RuleBasedStateMachine):
         elif twist % 9 == 4:
             # Somebody else's row, sound in itself.
             row = self.a_row(table, BEN if who[0].user == ADA else ADA, number)
-        elif twist % 9 == 1:
-            # What another one has, with his references.
-            others = [one for one in self.rules.rows[table].values() if one["user_id"] != who[0].user]
-            row |= {**one_of(others or [row], number), "id": row["id"], "user_id": row["user_id"]}
         if upsert and number % 2:
             row["id"] = self.pick(table, who[0].user, twist)
         judge = self.rules.upsert if upsert else self.rules.insert
         self.compare(who, f"insert {table}", judge(who[0], table, row), insertion(table, row, upsert))
+
+    @rule(who=actors(), table=st.sampled_from(REFERRING), number=numbers)
+    def refer_to_another(self, who: tuple[Actor, Any], table: str, number: int) -> None:
+        """Insert what another one has, with his references."""
+        others = [one for one in self.rules.rows[table].values() if one["user_id"] != who[0].user]
+        row = self.a_row(table, who[0].user or ADA, number)
+        row |= {**one_of(others or [row], number), "id": row["id"], "user_id": row["user_id"]}
+        self.compare(who, f"insert {table}", self.rules.insert(who[0], table, row), insertion(table, row))
 
     @rule(
         who=actors(), table=tables, number=numbers, twist=numbers, more=st.booleans(), every=st.integers(0, 9)

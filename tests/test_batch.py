@@ -101,8 +101,8 @@ def test_a_batch_that_would_stall_others_is_taken_back_and_tried_smaller(
         stop.set()
         writer.join()
     assert batches.pace.worst_ms <= 400
-    # The writer met the batches that were stopped, too; some time is the machine's own.
-    assert max(waited) < 0.4 + 0.2
+    # The writer met the batches that were stopped, too: none of them ran its 100 rows to the end.
+    assert max(waited) < 100 * 0.02
 
 
 def test_one_row_that_does_not_fit_is_an_error_that_says_what_to_do(

@@ -108,6 +108,8 @@ def test_nothing_is_begun_on_what_a_lost_connection_decided(bound: Binding) -> N
         _ = bound.writer
     bound.begin_writing()
     assert bound.writer.exists
+    # As by a server that has seen it end.
+    bound.control.execute("SELECT pg_advisory_unlock_all()")
     bound.control.close()
     # A look connects again, but does not make this run the only one.
     assert bound.ledger.exists

@@ -68,11 +68,26 @@ def test_what_the_server_would_name_is_found_before(text: str, objects: set[str]
         "ALTER TABLE c DROP CONSTRAINT c_id_fkey; DROP VIEW w, v; DROP TABLE t",
         "DROP FUNCTION f(); DROP TABLE c",
         "ALTER TABLE c DROP COLUMN id; DROP VIEW w, v; DROP TABLE t",
+        "ALTER TABLE u ALTER id DROP DEFAULT; DROP SEQUENCE s",
+        "ALTER TABLE m ALTER mood TYPE text; DROP TYPE mood",
+        "CREATE OR REPLACE VIEW v AS SELECT 1 AS a; ALTER TABLE t DROP COLUMN a",
     ],
 )
 def test_what_the_server_drops_is_go(text: str, look: Connection) -> None:
     assert deriving.stopping(look, text) == {}
     look.execute(text.encode())
+
+
+@pytest.mark.parametrize("before", ["DO $$BEGIN DROP VIEW w, v; END$$", "DROP VIEW v CASCADE"])
+def test_what_may_be_gone_by_then_only_warns(before: str, look: Connection) -> None:
+    [one] = [
+        one
+        for one in deriving.derived(look, f"{before}; ALTER TABLE t DROP COLUMN a")
+        if one.label.endswith("dependents of column t.a")
+    ]
+    assert one.severity is Severity.WARN
+    assert one.doubt == "statement of migrate/001_made_up.sql line 1"
+    assert one.look is not None
 
 
 def test_cascade_warns_of_all_that_goes_with_it(look: Connection) -> None:

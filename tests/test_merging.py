@@ -108,6 +108,7 @@ def test_an_event_whose_answer_was_lost_is_not_told_twice(
 
     def lost(ledger: Ledger, **options: Any) -> None:
         tell(ledger, **options)
+        ledger.conn.execute("SELECT pg_advisory_unlock_all()")
         ledger.conn.close()
         raise psycopg.OperationalError("the connection is lost")
 
@@ -126,6 +127,7 @@ def test_a_live_run_is_left_alone_and_a_killed_one_is_not(bind: Bind, database: 
         "from pgrunbook.target import Kind, Target\n"
         "bound = Binding('700_x', Target(Kind.LIVE, sys.argv[1]), 'run-1', pathlib.Path(sys.argv[2]), 'bob')\n"
         "bound.begin_writing()\n"
+        "bound.control.execute('SELECT pg_advisory_unlock_all()')\n"
         "bound.control.close()\n"
         "bound.note('alone')\n"
         "print('ready', flush=True)\n"

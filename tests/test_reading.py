@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -46,7 +47,9 @@ def test_what_writes_or_fails_is_refused(
     assert conn.execute("SELECT n FROM things").fetchall() == [{"n": 1}]
 
 
-def test_it_leaves_no_session_behind(conn: psycopg.Connection[Any], database: str) -> None:
+def test_it_leaves_no_session_behind(
+    conn: psycopg.Connection[Any], database: str, eventually: Callable[..., Any]
+) -> None:
     reading.select(target.rehearsal(database), "SELECT 1 AS one")
     left = "SELECT count(*) AS n FROM pg_stat_activity WHERE application_name = 'pgrunbook read'"
-    assert conn.execute(left).fetchone() == {"n": 0}
+    eventually(lambda: conn.execute(left).fetchone() == {"n": 0})

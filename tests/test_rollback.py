@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 import throwaway
-from throwaway import HASTY, apply, roll_back, running, statuses, write
+from throwaway import FILES, HASTY, apply, roll_back, running, statuses, write
 
 from pgrunbook import catalog, session, target
-from pgrunbook.errors import LockNotTaken, WayBackBlocked
+from pgrunbook.errors import LockNotTaken, StepFailed, WayBackBlocked
 
 if TYPE_CHECKING:
     from conftest import Elsewhere
@@ -58,6 +58,25 @@ def test_what_somebody_built_on_it_stops_the_whole_way_back_before_it_begins(
         assert roll_back(made, "001") == ["003_require_code", "002_build_index"]
         conn.execute("DROP VIEW notes")
         assert roll_back(made) == ["001_add_note"]
+
+
+def test_what_a_failed_step_did_not_make_is_not_asked_about(
+    conn: Conn, database: str, tmp_path: Path
+) -> None:
+    conn.execute(throwaway.TABLE)
+    conn.execute("ALTER TABLE things ADD note int; CREATE VIEW notes AS SELECT note FROM things")
+    files = {
+        "migrate/001_add_note.sql": "-- Fail\n-- lock: none\n\nDO $$ BEGIN RAISE 'not today'; END $$;\n",
+        "verify/001_add_note.sql": FILES["verify/001_add_note.sql"].replace(
+            "attname", "atttypid = 'text'::regtype AND attname"
+        ),
+    }
+    with running(write(tmp_path, FILES | files), database, tmp_path) as made:
+        with pytest.raises(StepFailed, match="not today"):
+            apply(made)
+        assert roll_back(made) == []
+        assert statuses(made) == ["rolled back", "not run", "not run"]
+    assert conn.execute("SELECT count(note) FROM notes").fetchone() == {"count": 0}
 
 
 def test_a_way_back_that_cannot_have_its_lock_is_tried_again_by_the_next_call(

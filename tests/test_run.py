@@ -50,8 +50,11 @@ BUILDING = """
 SELECT count(*) FROM pg_stat_activity
  WHERE query ~ 'CREATE UNIQUE INDEX C' AND wait_event_type = 'Lock' AND pid <> pg_backend_pid()"""
 DROPPING = BUILDING.replace("CREATE UNIQUE INDEX C", "DROP INDEX C")
-KILL = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'pgrunbook {}%'"
-IDLE_STEP = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'pgrunbook step%'"
+KILL = (
+    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name LIKE 'pgrunbook {}%'"
+)
+OURS = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'pgrunbook %' AND pid <> pg_backend_pid()"
+CONTROL = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'pgrunbook control%'"
 
 # Another process that applies steps: arguments are the change's root, the database, records, and the steps.
 RUNNER = """
@@ -304,6 +307,7 @@ def test_a_build_whose_runner_was_killed_is_decided_by_ledger_catalog_and_server
         eventually(lambda: session.value(conn, BUILDING), 20)
         process.send_signal(signal.SIGKILL)
         process.wait(10)
+    eventually(lambda: not session.value(conn, CONTROL))
     # Its client is gone, the build goes on.
     assert session.value(conn, BUILDING) == 1
     with running(chosen, database, tmp_path) as made:
@@ -345,7 +349,7 @@ def test_a_runner_that_was_killed_while_it_waited_for_a_lock_left_nothing(
         process.send_signal(signal.SIGKILL)
         process.wait(10)
     elsewhere.execute("SELECT pg_advisory_unlock(1)")
-    eventually(lambda: not session.value(conn, IDLE_STEP))
+    eventually(lambda: not session.value(conn, OURS))
     with running(chosen, database, tmp_path) as made:
         assert statuses(made) == ["running", "not run", "not run"]
         assert apply(made) == ["apply"] * 3

@@ -195,7 +195,8 @@ class WayBackBlocked(RunbookError):
         self.dependents = tuple(found)
         first = str(found[0]["step"])
         number = first.partition("_")[0]
-        objects = "1 object depends" if len(found) == 1 else f"{len(found):,} objects depend"
+        count = len({one["object"] for one in found})
+        objects = "1 object depends" if count == 1 else f"{count:,} objects depend"
         super().__init__(
             f"{change} is not rolled back: {objects} on what it would drop",
             details=[f"{one['step']}: {one['object']} {one['why']}" for one in found[:20]],

@@ -50,10 +50,14 @@ def _require_free(binding: Binding, change: Change, *, keep: str | None) -> None
     for chosen in reversed(change.steps):
         if chosen.name == keep:
             break
-        if standing.of(chosen, rows, binding.facts.cluster, backwards=True) is not Standing.NOT_RUN:
+        found = standing.of(chosen, rows, binding.facts.cluster, backwards=True)
+        # What an unfinished step did not make may be somebody else's of that name: it stays.
+        if found is Standing.DONE or (
+            found is Standing.UNFINISHED and _left_something(binding, chosen, rows[chosen.name].detail)
+        ):
             steps.append(chosen)
-    if found := way_back.standing_against(binding.control, steps):
-        raise WayBackBlocked(change=change.name, found=found)
+    if dependents := way_back.standing_against(binding.control, steps):
+        raise WayBackBlocked(change=change.name, found=dependents)
 
 
 def _left_something(binding: Binding, chosen: Step, detail: Mapping[str, Any]) -> bool:

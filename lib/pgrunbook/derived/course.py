@@ -36,6 +36,35 @@ _RELATIONS = (
     grammar.OBJECT_SEQUENCE,
     grammar.OBJECT_INDEX,
 )
+# After these something may no longer depend on what it depends on now, in a way that is not looked into here.
+_FREES = (
+    "AlterDomainStmt",
+    "AlterExtensionContentsStmt",
+    "AlterExtensionStmt",
+    "AlterObjectSchemaStmt",
+    "AlterOpFamilyStmt",
+    "AlterOperatorStmt",
+    "AlterPolicyStmt",
+    "AlterPublicationStmt",
+    "AlterSeqStmt",
+    "AlterTSConfigurationStmt",
+    "AlterTypeStmt",
+    "CallStmt",
+    "CreateTrigStmt",
+    "DoStmt",
+    "DropOwnedStmt",
+    "RenameStmt",
+    "RuleStmt",
+)
+_FREES_AS_COMMAND = (
+    grammar.AT_DetachPartition,
+    grammar.AT_DetachPartitionFinalize,
+    grammar.AT_DropExpression,
+    grammar.AT_DropIdentity,
+    grammar.AT_DropInherit,
+    grammar.AT_DropOf,
+    grammar.AT_SetExpression,
+)
 # The order in which the server takes the commands of one ALTER TABLE, as far as it matters here.
 _PASS = {
     grammar.AT_DropColumn: 0,
@@ -49,8 +78,10 @@ _PASS = {
 class Course:
     """What will be different from the catalog of now, as far as the grammar tells; in doubt it says yes.
 
-    A name without schema and one with are taken for the same when their last parts are. `parts` are the columns
-    and constraints that are dropped, as pg_get_object_address names them; `parts_made` says that something was made
+    A name without schema and one with are taken for the same when their last parts are. `parts` are the columns,
+    constraints and defaults that are dropped or get another type, as pg_get_object_address names them, `replaced`
+    the views and functions that are written anew; `frees` says which statement may have taken away, unseen, what
+    depends on something, in words; `parts_made` says that something was made
     or renamed whose name is not known here, `sets_numbers` that the next number of a sequence was
     set, `sets_path` that search_path was.
     """
@@ -65,6 +96,8 @@ class Course:
     gone_relations: set[str] = field(default_factory=set)
     dropped: list[Tree] = field(default_factory=list)
     parts: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+    replaced: list[Tree] = field(default_factory=list)
+    frees: str = ""
     rows: dict[str, str] = field(default_factory=dict)
     policies: set[str] = field(default_factory=set)
     empty: set[tuple[str, str]] = field(default_factory=set)
@@ -131,6 +164,10 @@ class Course:
         self.sets_path = self.sets_path or (kind == "VariableSetStmt" and tree.name.lower() == "search_path")
         self.sets_numbers = self.sets_numbers or sets_values([tree])
         self.names = self.names or kind in _MAKES_NAMES or kind in ("DoStmt", "CallStmt")
+        if kind in _FREES or (kind == "DropStmt" and tree.behavior == grammar.DROP_CASCADE):
+            self.frees = f"statement of {where}"
+        if kind in ("ViewStmt", "CreateFunctionStmt") and tree.replace:
+            self.replaced.append(tree)
         if kind in ("DoStmt", "CallStmt"):
             self.rows[EVERYTHING] = f"{'DO' if kind == 'DoStmt' else 'CALL'} of {where}"
         for node in walk(tree):
@@ -168,6 +205,8 @@ class Course:
         """Take down what one command of an ALTER TABLE does."""
         made = getattr(command, "def")
         bare = _bare(table)
+        if command.subtype in _FREES_AS_COMMAND or command.behavior == grammar.DROP_CASCADE:
+            self.frees = f"ALTER TABLE {table} before"
         match command.subtype:
             case grammar.AT_AddColumn:
                 self.columns.add((bare, made.column_def.colname))
@@ -177,6 +216,9 @@ class Course:
             case grammar.AT_AlterColumnType:
                 self.columns.add((bare, command.name))
                 self.empty.discard((bare, command.name))
+                self.parts.append(("table column", (*split_name(table), command.name)))
+            case grammar.AT_ColumnDefault:
+                self.parts.append(("default value", (*split_name(table), command.name)))
             case grammar.AT_DropColumn | grammar.AT_DropConstraint:
                 self.gone.add(f"{bare}.{command.name}")
                 type_ = "table column" if command.subtype == grammar.AT_DropColumn else "table constraint"

@@ -103,6 +103,9 @@ def _checks(
     listed = ", ".join(map(str, objects))
     before = [one for tree in course.dropped for one in _objects(tree)]
     before += [_Object(type_, names) for type_, names in course.parts]
+    before += map(_replaced, course.replaced)
+    unnamed = any(len(list(_objects(tree))) < len(tree.objects) for tree in course.dropped)
+    doubt = "" if cascade else course.frees or ("DROP before" if unnamed else "")
 
     def stand(conn: Connection) -> Sequence[Mapping[str, Any]]:
         seeds, gone = _addresses(conn, objects), _addresses(conn, before)
@@ -115,7 +118,7 @@ def _checks(
         return [{"missing": str(one)} for one in objects if not _addresses(conn, [one])]
 
     header = _GO_WITH if cascade else STANDING
-    yield Check(site.step, f"dependents of {listed}", header, look=stand, path=site.path)
+    yield Check(site.step, f"dependents of {listed}", header, look=stand, path=site.path, doubt=doubt)
     if not missing_ok and not course.names and not course.parts_made:
         yield Check(site.step, f"presence of {listed}", _MISSING, look=missing, path=site.path)
 
@@ -136,6 +139,16 @@ def _addresses(conn: Connection, objects: Iterable[_Object]) -> list[tuple[int, 
         assert row is not None
         found.append((row["class"], row["object"], row["part"]))
     return found
+
+
+def _replaced(tree: Tree) -> _Object:
+    if tree.DESCRIPTOR.name == "ViewStmt":
+        return _Object("view", tuple(part for part in (tree.view.schemaname, tree.view.relname) if part))
+    given = (inner(one) for one in tree.parameters)
+    back = (grammar.FUNC_PARAM_OUT, grammar.FUNC_PARAM_TABLE)
+    types = tuple(type_name(one.arg_type) for one in given if one.mode not in back)
+    kind = "procedure" if tree.is_procedure else "function"
+    return _Object(kind, tuple(inner(part).sval for part in tree.funcname), types)
 
 
 def _objects(tree: Tree) -> Iterator[_Object]:

@@ -13,7 +13,7 @@ from pgrunbook.derived.check import Check, ask
 from pgrunbook.derived.course import Course, commands
 from pgrunbook.derived.site import Site
 from pgrunbook.derived.tables import statement_of
-from pgrunbook.naming import Tree
+from pgrunbook.naming import Tree, name
 from pgrunbook.session import Connection
 
 __all__ = ["standing_against"]
@@ -24,8 +24,8 @@ TIMEOUT_MS = 5_000
 def standing_against(conn: Connection, steps: Iterable[Step]) -> list[Mapping[str, Any]]:
     """Return step, object and why, of each object that makes undoing these steps, in this order, fail with 2BP01.
 
-    What cannot be asked is left to the server. The connection must be outside a transaction; only the catalog
-    is read.
+    What cannot be asked, or may be gone by then, is left to the server. The connection must be outside a transaction;
+    only the catalog is read.
     """
     course = Course()
     found: list[Mapping[str, Any]] = []
@@ -49,7 +49,9 @@ def _checks(tree: Tree, course: Course, site: Site) -> Iterator[Check]:
         case "DropStmt":
             found += dependents.of_drop(tree, course, site)
         case "AlterTableStmt":
+            within = course.copied()
             for command in commands(tree):
                 if command.subtype in (grammar.AT_DropColumn, grammar.AT_DropConstraint):
-                    found += dependents.of_command(tree, command, course, site)
-    yield from (one for one in found if one.header is dependents.STANDING)
+                    found += dependents.of_command(tree, command, within, site)
+                within.note_command(name(tree.relation), tree.relation, command)
+    yield from (one for one in found if one.header is dependents.STANDING and not one.doubt)

@@ -27,6 +27,8 @@ def way_back(material: Material) -> str:
         f"{counted(len(change.steps), 'step')} {'is' if len(change.steps) == 1 else 'are'} undone one by one,"
         " the last one first; each can be the last that is undone.",
         _proof(material),
+        "An object of others that depends on what would be dropped, a view for example, is named before the first"
+        " step is undone, and nothing is undone while it stands; psql alone stops at it half-way.",
         "",
         "## What is lost",
         "",
