@@ -60,6 +60,11 @@ def test_a_process_that_finds_no_job_is_ended_and_told(jobs: Connection) -> None
         job_examples._killed_at_work(jobs.info.dsn, limit_s=0.2)
 
 
+def test_jobs_that_nobody_does_are_told(jobs: Connection) -> None:
+    with pytest.raises(RuntimeError, match=r"not done within 0\.3 s: job_of_nobody"):
+        asyncio.run(job_examples._until_done(jobs.info.dsn, {"job_of_nobody"}, name="idle", limit_s=0.3))
+
+
 def test_a_job_is_left_running_once(jobs: Connection) -> None:
     jobs.execute(DATA)
     assert job_examples.leave(jobs) is not None

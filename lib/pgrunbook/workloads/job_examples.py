@@ -107,7 +107,7 @@ def _latest(conn: Connection) -> int:
     return int(found["latest"])
 
 
-async def _until_done(conninfo: str, jobs: set[str], *, name: str) -> None:
+async def _until_done(conninfo: str, jobs: set[str], *, name: str, limit_s: float = _LONGEST_S) -> None:
     """Let a worker do jobs, one at a time, until it has had each of these."""
     left = set(jobs)
     handlers = MealJobs(conninfo, _recipes, _fetch, _send).handlers()
@@ -119,8 +119,11 @@ async def _until_done(conninfo: str, jobs: set[str], *, name: str) -> None:
         return await handlers[execution.job_type](execution)
 
     worker = Worker(conninfo, dict.fromkeys(handlers, handle), name=name, at_once=1)
-    async with asyncio.timeout(_LONGEST_S):
-        await worker.run()
+    try:
+        async with asyncio.timeout(limit_s):
+            await worker.run()
+    except TimeoutError:
+        raise RuntimeError(f"not done within {limit_s:g} s: {', '.join(sorted(left))}") from None
 
 
 async def _recipes(_user: int, _meal: str) -> list[str]:
