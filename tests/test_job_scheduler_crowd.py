@@ -119,6 +119,50 @@ def test_a_start_does_not_wait_for_who_starts_the_same_job(conn: Connection, els
     assert one(conn, "SELECT start_job('job_sync_001')") is not None
 
 
+@pytest.mark.parametrize(
+    "end", ["complete_job(%s, %s)", "fail_job(%s, %s, 'no recipe')"], ids=["well", "badly"]
+)
+@pytest.mark.parametrize(
+    "delete", ["scheduled_jobs WHERE id = 'job_sync_001'", "users WHERE id = 1"], ids=["job", "user"]
+)
+def test_a_job_that_ends_while_it_is_deleted_waits_and_neither_is_a_deadlock(
+    conn: Connection, elsewhere: Elsewhere, eventually: Callable[..., Any], end: str, delete: str
+) -> None:
+    ground.job(conn, "job_sync_001", user_id=1)
+    claimed = ground.claim(conn)
+    # As far as a DELETE of many has come before it goes on to their executions.
+    elsewhere.begin_and_hold("SELECT FROM scheduled_jobs FOR UPDATE")
+    with psycopg.connect(conn.info.dsn, autocommit=True) as worker, ThreadPoolExecutor(1) as aside:
+        ending = aside.submit(worker.execute, f"SELECT {end}".encode(), claimed)
+        eventually(lambda: one(conn, "SELECT count(*) FROM pg_locks WHERE NOT granted"))
+        elsewhere.execute(f"DELETE FROM {delete}")
+        elsewhere.execute("COMMIT")
+        with pytest.raises(errors.ObjectNotInPrerequisiteState):
+            ending.result(timeout=30)
+    assert one(conn, "SELECT count(*) FROM job_executions") == 0
+
+
+@pytest.mark.parametrize(
+    "locked",
+    ["SELECT FROM scheduled_jobs WHERE id = 'lost' FOR UPDATE", "SELECT FROM job_executions FOR UPDATE"],
+    ids=["job", "execution"],
+)
+def test_who_asks_does_not_wait_for_who_has_a_lock_on_a_job_whose_worker_is_lost(
+    conn: Connection, elsewhere: Elsewhere, locked: str
+) -> None:
+    ground.job(conn, "lost")
+    assert ground.claim(conn) == ("lost", 1)
+    ground.age(conn, "lost", "1 hour")
+    ground.job(conn, "other")
+    elsewhere.begin_and_hold(locked)
+    # A lock_timeout would be taken for a job that cannot be given back.
+    conn.execute("SET statement_timeout = '5s'")
+    assert ground.claim(conn) == ("other", 2)
+    elsewhere.execute("ROLLBACK")
+    assert ground.claim(conn) is None
+    assert one(conn, "SELECT status FROM job_executions WHERE id = 1") == "failed"
+
+
 @pytest.mark.parametrize(("end", "expected"), [("ROLLBACK", "second"), ("COMMIT", None)])
 def test_the_last_slot_is_waited_for_until_it_is_known_who_has_it(
     conn: Connection, elsewhere: Elsewhere, eventually: Callable[..., Any], end: str, expected: str | None

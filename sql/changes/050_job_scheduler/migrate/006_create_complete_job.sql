@@ -13,6 +13,8 @@ DECLARE
     successors jsonb;
     successor text;
 BEGIN
+    -- The job before its execution, as who deletes a job takes them: the other way round, each would wait for the other.
+    PERFORM FROM scheduled_jobs AS j WHERE j.id = p_job_id FOR NO KEY UPDATE;
     WITH ended AS (
         UPDATE job_executions AS e
         SET status = 'completed',

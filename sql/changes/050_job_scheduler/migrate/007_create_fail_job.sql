@@ -12,6 +12,8 @@ AS $body$
 DECLARE
     ended_at CONSTANT timestamptz := clock_timestamp();
 BEGIN
+    -- The job before its execution, as who deletes a job takes them: the other way round, each would wait for the other.
+    PERFORM FROM scheduled_jobs AS j WHERE j.id = p_job_id FOR NO KEY UPDATE;
     UPDATE job_executions AS e
     SET status = 'failed',
         slot = NULL,

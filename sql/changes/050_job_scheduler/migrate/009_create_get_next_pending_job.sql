@@ -51,8 +51,14 @@ BEGIN
             SELECT e.job_id, e.id, e.worker, e.lease_until
             FROM job_executions AS e
             WHERE e.status = 'running' AND e.lease_until < asked_at
-            FOR NO KEY UPDATE SKIP LOCKED
         LOOP
+            -- What somebody else has a lock on, be it to give it back, is left to him or to the next who asks.
+            PERFORM FROM scheduled_jobs AS j WHERE j.id = run.job_id FOR NO KEY UPDATE SKIP LOCKED;
+            CONTINUE WHEN NOT FOUND;
+            PERFORM FROM job_executions AS e
+            WHERE e.id = run.id AND e.status = 'running' AND e.lease_until < asked_at
+            FOR NO KEY UPDATE SKIP LOCKED;
+            CONTINUE WHEN NOT FOUND;
             BEGIN
                 PERFORM fail_job(run.job_id, run.id, format('worker lost: %s did not renew its lease, which ended at %s', run.worker, run.lease_until));
             EXCEPTION WHEN OTHERS THEN

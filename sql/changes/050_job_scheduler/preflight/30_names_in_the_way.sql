@@ -28,10 +28,10 @@ WITH wanted (kind, name, definition) AS (
         ('index', 'scheduled_jobs_pkey', 'of scheduled_jobs'),
         ('index', 'scheduler_config_pkey', 'of scheduler_config'),
         ('function', 'calculate_next_schedule', '(p_frequency_type text, p_config jsonb, p_from_time timestamp with time zone DEFAULT now()) returns timestamp with time zone, body 9d9654878be4dc3017fe43e65c9eff6d'),
-        ('function', 'complete_job', '(p_job_id text, p_execution_id integer, p_output jsonb DEFAULT NULL::jsonb) returns void, body 7526f0f74c8cef1782f8611b20e229f6'),
-        ('function', 'fail_job', '(p_job_id text, p_execution_id integer, p_error_message text) returns void, body 42855feacfaf1d4fc7689bb3d3c303ec'),
+        ('function', 'complete_job', '(p_job_id text, p_execution_id integer, p_output jsonb DEFAULT NULL::jsonb) returns void, body 19c2f0731e2a346016caff0b799e4231'),
+        ('function', 'fail_job', '(p_job_id text, p_execution_id integer, p_error_message text) returns void, body 587c36f20684500ea823dfa088d7dae8'),
         ('function', 'start_job', '(p_job_id text, p_trigger_type text DEFAULT ''scheduled''::text) returns integer, body d11908de23f28647d4700d1631b70eef'),
-        ('function', 'get_next_pending_job', '() returns text, body 764eb93113bb78739ed90fa45d4ea2be'),
+        ('function', 'get_next_pending_job', '() returns text, body ae5baecde770881e6467493a99ec8b91'),
         ('function', 'update_recipe_rotation', '(p_user_id bigint, p_recipe_id text, p_meal_type text, p_used_date date) returns void, body 2b5794688bc222c675004fe8ced2b058'),
         ('function', 'get_recipes_on_cooldown', '(p_user_id bigint, p_meal_type text, p_cooldown_days integer DEFAULT 30) returns TABLE(recipe_id text, last_used_date date, days_since_use integer), body 8c0092c1b7baa0502fb0b04da2c1c3bf'),
         ('function', 'wake_job_workers', '() returns trigger, body 56519da7ac4e88044a0fd96774abb100')

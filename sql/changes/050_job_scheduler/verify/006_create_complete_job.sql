@@ -10,7 +10,7 @@ WITH wanted (signature, arguments, returns, language, volatility, settings, body
         'plpgsql',
         'volatile',
         'enable_seqscan=off',
-        '7526f0f74c8cef1782f8611b20e229f6'
+        '19c2f0731e2a346016caff0b799e4231'
     )
 ), function AS (
     SELECT

@@ -10,7 +10,7 @@ WITH wanted (signature, arguments, returns, language, volatility, settings, body
         'plpgsql',
         'volatile',
         'enable_seqscan=off',
-        '42855feacfaf1d4fc7689bb3d3c303ec'
+        '587c36f20684500ea823dfa088d7dae8'
     )
 ), function AS (
     SELECT

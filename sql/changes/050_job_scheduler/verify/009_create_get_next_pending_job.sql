@@ -10,7 +10,7 @@ WITH wanted (signature, arguments, returns, language, volatility, settings, body
         'plpgsql',
         'volatile',
         'enable_seqscan=off',
-        '764eb93113bb78739ed90fa45d4ea2be'
+        'ae5baecde770881e6467493a99ec8b91'
     )
 ), function AS (
     SELECT
