@@ -18,7 +18,7 @@
 #
 # Four tables and seven functions: jobs with priorities and schedules, their executions, one row of configuration with a kill switch and a cap, and the recipes that may not come back yet. Any number of workers poll one queue; none of their jobs is started twice, no more run at a time than the cap says, 20:00 stays 20:00 when the clocks change, and what a dead worker had is given back.
 #
-# **Locks and time.** Everything is new; a few milliseconds a step. Only 003 and 005 touch a table that is there, `users`, for their foreign keys: writers of `users` wait for as long as an empty table is made, readers do not.
+# **Locks and time.** Everything is new; a few milliseconds a step. Only 005a touches a table that is there, `users`, for two foreign keys of empty tables: writers of `users` wait some milliseconds, readers do not.
 #
 # **Before the window.** `users` with an integer key and the function `update_updated_at_column()` have to be there. The scheduler is made switched off; step 013 counts what was made and switches it on. The change's README lists what was decided where the specification leaves it open, and what was corrected.
 
@@ -98,7 +98,7 @@ await runbook.gate("001", "002")
 await runbook.apply("001", "002")
 
 # %% [markdown]
-# ## Steps 003 to 005: jobs, executions, recipes
+# ## Steps 003 to 005a: jobs, executions, recipes
 #
 # A job that runs has one of the slots 1 to `max_concurrent_jobs`; a unique index over the slots makes the cap exact, whoever starts it. Starting a job changes no indexed column, so that its row stays on its page.
 #
@@ -107,19 +107,19 @@ await runbook.apply("001", "002")
 # The files as they will be sent:
 
 # %%
-runbook.sql("003", "004", "005")
+runbook.sql("003", "004", "005", "005a")
 
 # %% [markdown]
 # Their gates, one after the other. You should see each `open`. In a live window a panel says what would run: type `APPLY` and press GO. NO-GO ends Run All here, and its step changes nothing.
 
 # %%
-await runbook.gate("003", "004", "005")
+await runbook.gate("003", "004", "005", "005a")
 
 # %% [markdown]
 # Apply them in order. You should see each `done, nobody stalled`. A failure says what was left behind (nothing, as a rule) and what to do; then run this cell again: what is done is not done twice.
 
 # %%
-await runbook.apply("003", "004", "005")
+await runbook.apply("003", "004", "005", "005a")
 
 # %% [markdown]
 # ## Steps 006 to 009: the life of a job

@@ -226,7 +226,7 @@ def test_who_may_not_refer_to_users_is_told_so(ready: Conn, database: str) -> No
         with pytest.raises(errors.InsufficientPrivilege):
             perform(ready, *FORWARDS)
         ready.execute("RESET ROLE")
-        perform(ready, *reversed(BACK[:-1]))
+        perform(ready, *BACK)
         ready.execute(f"GRANT REFERENCES ON users TO {role}".encode())
         assert found(database, CHANGE.check("10_users"), f"SET ROLE {role}") == []
 
@@ -343,7 +343,7 @@ def test_a_function_that_differs_in_its_arguments_makes_calls_ambiguous_and_is_t
         ("003", "ALTER TABLE scheduled_jobs DISABLE TRIGGER update_scheduled_jobs_updated_at"),
         ("003", "ALTER TABLE scheduled_jobs SET (fillfactor = 100)"),
         ("003", "ALTER TABLE scheduled_jobs ALTER user_id TYPE integer"),
-        ("003", "ALTER TABLE scheduled_jobs DROP CONSTRAINT scheduled_jobs_user_id_fkey"),
+        ("005a", "ALTER TABLE scheduled_jobs DROP CONSTRAINT scheduled_jobs_user_id_fkey"),
         ("004", "DROP INDEX idx_job_executions_running; CREATE INDEX idx_job_executions_running"
                 " ON job_executions (slot) WHERE status = 'running'"),
         ("005", "DROP INDEX idx_recipe_rotation_last_used"),

@@ -1,5 +1,5 @@
 -- Create the table of jobs
--- lock: ShareRowExclusive on users
+-- lock: none
 -- estimate: 30 ms
 
 -- Starting a job changes no column that an index is made of, so that the row stays on its page (HOT): hence the room on
@@ -28,7 +28,6 @@ CREATE TABLE IF NOT EXISTS scheduled_jobs (
     created_at         timestamptz NOT NULL DEFAULT now(),
     updated_at         timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT scheduled_jobs_pkey PRIMARY KEY (id),
-    CONSTRAINT scheduled_jobs_user_id_fkey FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE,
     CONSTRAINT scheduled_jobs_id_not_empty CHECK (id <> ''),
     CONSTRAINT scheduled_jobs_job_type_known CHECK (job_type IN ('weekly_generation', 'auto_sync', 'daily_advisor', 'weekly_trends')),
     CONSTRAINT scheduled_jobs_priority_known CHECK (priority IN ('critical', 'high', 'medium', 'low')),

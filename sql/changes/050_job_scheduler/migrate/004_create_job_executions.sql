@@ -1,5 +1,7 @@
 -- Create the table of executions
 -- lock: ShareRowExclusive on scheduled_jobs
+-- hold_budget: 2 s
+-- stall_budget: 1 s
 -- estimate: 10 ms
 
 -- A job that runs has one of the slots 1 to max_concurrent_jobs: the unique index makes the cap exact, whoever starts it.

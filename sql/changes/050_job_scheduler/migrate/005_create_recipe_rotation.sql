@@ -1,5 +1,5 @@
 -- Create the table of recipes that were used
--- lock: ShareRowExclusive on users
+-- lock: none
 -- estimate: 30 ms
 
 CREATE TABLE IF NOT EXISTS recipe_rotation (
@@ -13,7 +13,6 @@ CREATE TABLE IF NOT EXISTS recipe_rotation (
     updated_at     timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT recipe_rotation_pkey PRIMARY KEY (id),
     CONSTRAINT recipe_rotation_user_recipe_meal_key UNIQUE (user_id, recipe_id, meal_type),
-    CONSTRAINT recipe_rotation_user_id_fkey FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE,
     CONSTRAINT recipe_rotation_recipe_id_length CHECK (char_length(recipe_id) BETWEEN 1 AND 200),
     CONSTRAINT recipe_rotation_meal_type_known CHECK (meal_type IN ('breakfast', 'lunch', 'dinner', 'snack')),
     CONSTRAINT recipe_rotation_last_used_date_finite CHECK (isfinite(last_used_date)),

@@ -1,5 +1,7 @@
 -- Create the function that remembers a used recipe
 -- lock: RowExclusive on recipe_rotation
+-- hold_budget: 2 s
+-- stall_budget: 1 s
 -- estimate: 10 ms
 
 CREATE OR REPLACE FUNCTION update_recipe_rotation(p_user_id bigint, p_recipe_id text, p_meal_type text, p_used_date date)

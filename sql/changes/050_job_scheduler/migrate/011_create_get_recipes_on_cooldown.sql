@@ -1,5 +1,7 @@
 -- Create the question for recipes that may not come back yet
 -- lock: AccessShare on recipe_rotation; AccessShare on scheduler_config
+-- hold_budget: 2 s
+-- stall_budget: 1 s
 -- estimate: 10 ms
 
 -- Columns are qualified, parameters begin with p_: user_id = user_id is true for every row. A recipe used exactly

@@ -1,5 +1,7 @@
 -- Tell workers at once that there is something to do
 -- lock: ShareRowExclusive on scheduled_jobs; ShareRowExclusive on scheduler_config
+-- hold_budget: 2 s
+-- stall_budget: 1 s
 -- estimate: 10 ms
 
 -- Fires when jobs are made, when one becomes due earlier or is tried again, and when the configuration changes; not

@@ -1,5 +1,7 @@
 -- Count what was made, and switch the scheduler on
 -- lock: RowExclusive on scheduler_config
+-- hold_budget: 2 s
+-- stall_budget: 1 s
 -- estimate: 10 ms
 
 DO $validate$

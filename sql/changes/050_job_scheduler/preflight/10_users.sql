@@ -1,5 +1,5 @@
 -- Table users is not one that jobs can refer to
--- effect: Steps 003 and 005 would fail: 42P01 where it is missing, 42804 where its id is of another type, 42830 where
+-- effect: Step 005a would fail: 42P01 where it is missing, 42804 where its id is of another type, 42830 where
 --   nothing makes it unique, 42501 without the privilege.
 -- remedy: Missing: bind to the right database and search_path, or migrate the users first. Another type (uuid, text):
 --   before any step, write it instead of bigint wherever the change declares user_id, a function of recipes, or this

@@ -1,5 +1,7 @@
 -- Switch the scheduler off, and commit that before anything else
 -- lock: RowExclusive on scheduler_config
+-- hold_budget: 2 s
+-- stall_budget: 1 s
 -- estimate: 10 ms
 
 -- In a transaction of its own: together with the drops, as the specification has it, no worker would see it before the

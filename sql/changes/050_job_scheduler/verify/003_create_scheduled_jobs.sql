@@ -35,7 +35,6 @@ WITH wanted (kind, name, definition) AS (
         ('constraint', 'scheduled_jobs_schedule_valid', 'CHECK (((frequency_type = ''once''::text) OR (calculate_next_schedule(frequency_type, frequency_config, some timestamp with time zone) IS NOT NULL)))'),
         ('constraint', 'scheduled_jobs_scheduled_for_finite', 'CHECK (isfinite(scheduled_for))'),
         ('constraint', 'scheduled_jobs_status_known', 'CHECK ((status = ANY (ARRAY[''pending''::text, ''running''::text, ''completed''::text, ''failed''::text])))'),
-        ('constraint', 'scheduled_jobs_user_id_fkey', 'FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE'),
         ('index', 'idx_scheduled_jobs_frequency_config', 'gin (frequency_config)'),
         ('index', 'idx_scheduled_jobs_job_type', 'btree (job_type)'),
         ('index', 'idx_scheduled_jobs_parameters', 'gin (parameters)'),

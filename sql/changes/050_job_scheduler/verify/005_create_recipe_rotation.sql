@@ -17,7 +17,6 @@ WITH wanted (kind, name, definition) AS (
         ('constraint', 'recipe_rotation_pkey', 'PRIMARY KEY (id)'),
         ('constraint', 'recipe_rotation_recipe_id_length', 'CHECK (((char_length(recipe_id) >= 1) AND (char_length(recipe_id) <= 200)))'),
         ('constraint', 'recipe_rotation_use_count_range', 'CHECK ((use_count >= 1))'),
-        ('constraint', 'recipe_rotation_user_id_fkey', 'FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE'),
         ('constraint', 'recipe_rotation_user_recipe_meal_key', 'UNIQUE (user_id, recipe_id, meal_type)'),
         ('index', 'idx_recipe_rotation_date', 'btree (last_used_date)'),
         ('index', 'idx_recipe_rotation_last_used', 'btree (user_id, meal_type, last_used_date DESC) INCLUDE (recipe_id)'),
