@@ -354,6 +354,17 @@ def test_rollback_undoes_down_to_a_step_and_then_all(desk: Desk) -> None:
     assert desk.catalog() == before
 
 
+def test_what_the_server_warns_of_in_a_rollback_is_told(desk: Desk) -> None:
+    warns = "DO $$ BEGIN RAISE NOTICE 'a word'; RAISE WARNING 'job 7 still runs'; END $$;"
+    back = f"ALTER TABLE things DROP COLUMN note;\n{warns}"
+    shutil.rmtree(desk.changes / NAME)
+    desk.write(step("ALTER TABLE things ADD COLUMN note text;", rollback=back), sql="SELECT")
+    assert desk("apply", NAME, *AT_ONCE).code == 0
+    said = desk("rollback", NAME, *GO).out.splitlines()
+    assert said[:2] == ["001 Step ... rolled back, nobody stalled", "  WARNING: job 7 still runs"]
+    assert said[2].startswith("record: ")
+
+
 def test_a_rollback_that_fails_is_recorded(desk: Desk) -> None:
     files = step("ALTER TABLE things ADD COLUMN note text;", rollback="SELECT 1 / 0;")
     shutil.rmtree(desk.changes / NAME)

@@ -27,6 +27,9 @@ def test_each_kind_of_failure_is_told_in_our_words(monkeypatch: pytest.MonkeyPat
     assert str(told(psycopg.OperationalError(""))).startswith(
         "the database did not do what it was asked: OperationalError"
     )
+    slow = told(TimeoutError())
+    assert isinstance(slow, TargetFailed)
+    assert slow.reason == "TimeoutError"
 
 
 def test_a_class_that_tells_keeps_what_its_methods_return_and_mean_to_raise() -> None:

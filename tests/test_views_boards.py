@@ -260,6 +260,15 @@ def test_outcomes_are_one_line_each_and_their_figures_are_facts(change: Change) 
     assert list(both.facts) == ["1. 001_add_note", "2. 002_build_index"]
 
 
+def test_what_the_server_warned_of_stands_beside_the_figures_of_its_step(change: Change) -> None:
+    warned = Outcome(
+        "001_add_note", Status.ROLLED_BACK, "rollback", notices=("NOTICE: x", "WARNING: job 7 still runs")
+    )
+    both = boards.outcomes([warned, replace(warned, step="002_build_index", notices=())], change)
+    assert str(both.facts["1. 001_add_note"]).endswith("worst stall 0.0 ms; WARNING: job 7 still runs")
+    assert "WARNING" not in str(both.facts["2. 002_build_index"])
+
+
 @pytest.mark.parametrize(
     ("status", "note", "said"),
     [

@@ -202,7 +202,8 @@ def rollback(given: argparse.Namespace) -> int:
             _record_all_the_same(run, [], progress)
             raise
         file = write_record(run, [])
-        text = f"{boards.outcomes(done, run.change).text}\nrecord: {file}"
+        warned = "".join(f"\n  {one}" for outcome in done for one in outcome.warnings)
+        text = f"{boards.outcomes(done, run.change).text}{warned}\nrecord: {file}"
         say(given, text, {"change": run.change.name, "steps": run.status(), "record": str(file)})
         return 0
 

@@ -87,6 +87,11 @@ class Outcome:
         return max(self.observation.worst_stall_ms, self.stall_bound_ms)
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """Return those notices of the server that an operator has to read now."""
+        return tuple(one for one in self.notices if one.startswith("WARNING: "))
+
+    @property
     def facts(self) -> dict[str, object]:
         """Return the figures for the ledger."""
         return {

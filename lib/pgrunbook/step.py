@@ -30,7 +30,7 @@ def perform(job: Job, hands: Hands) -> Outcome:
     notices: list[str] = []
 
     def note(diagnostic: psycopg.errors.Diagnostic) -> None:
-        notices.append(f"{diagnostic.severity}: {diagnostic.message_primary}")
+        notices.append(f"{diagnostic.severity_nonlocalized}: {diagnostic.message_primary}")
 
     hands.work.add_notice_handler(note)
     began = time.perf_counter()

@@ -25,7 +25,8 @@ def told(failure: BaseException) -> RunbookError:
         return failure
     if isinstance(failure, KeyboardInterrupt):
         return Stopped()
-    if isinstance(failure, OSError):
+    # A TimeoutError of Python's own is an OSError without a file or a number.
+    if isinstance(failure, OSError) and (failure.filename or failure.errno):
         return FileRefused(path=str(failure.filename or ""), reason=failure.strerror or str(failure))
     said = str(failure)
     with contextlib.suppress(RunbookError):

@@ -257,8 +257,8 @@ def outcomes(done: Sequence[Outcome], change: Change) -> View:
 
 
 def _short(done: Outcome) -> str:
-    worst = done.worst_stall_ms
-    return f"{done.seconds:.3f} s, locks held {done.held_ms:.1f} ms, worst stall {worst:.1f} ms"
+    took = f"{done.seconds:.3f} s, locks held {done.held_ms:.1f} ms, worst stall {done.worst_stall_ms:.1f} ms"
+    return "; ".join([took, *done.warnings])
 
 
 def _line(done: Outcome, change: Change) -> str:
