@@ -169,6 +169,39 @@ def test_a_type_that_nobody_knows_fails_clearly(database: str, conn: Conn, event
     )
 
 
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ('{"n": ' + "9" * 5000 + "}", "ValueError"),
+        ('{"n": ' + "[" * 3000 + "]" * 3000 + "}", "RecursionError"),
+    ],
+    ids=["digits", "depth"],
+)
+def test_a_job_that_python_cannot_read_fails_and_the_worker_goes_on(
+    database: str, conn: Conn, eventually: Eventually, parameters: str, said: str
+) -> None:
+    ground.job(conn, "unreadable", due="-1 hour", max_retries=0)
+    conn.execute("UPDATE scheduled_jobs SET parameters = %s", (parameters,))
+    ground.job(conn, "next")
+    with working(database, lambda _execution: None):
+        eventually(ended(conn, "unreadable", "failed"))
+        eventually(ended(conn, "next"))
+    (row,) = executions(conn, "unreadable")
+    assert row["error_message"].startswith(f"the worker cannot read the job: {said}: ")
+
+
+def test_a_job_whose_regular_time_python_does_not_know_runs(
+    database: str, conn: Conn, eventually: Eventually
+) -> None:
+    ground.job(conn, "far")
+    conn.execute("UPDATE scheduled_jobs SET scheduled_for = '12000-01-01 00:00:00+00'")
+    ground.job(conn, "before", parameters={"then": ["far"]})
+    due = []
+    with working(database, lambda execution: due.append(execution.due_at.year)):
+        eventually(ended(conn, "far"))
+    assert due[-1] == 9999
+
+
 def test_leases_are_renewed_while_a_handler_works(database: str, conn: Conn, eventually: Eventually) -> None:
     ground.configure(conn, lease_seconds=3)
     ground.job(conn, "sync")

@@ -33,8 +33,8 @@ CLAIM: Final = (
 """Takes the next job, in one statement and so in one transaction: asked and started in two, it may run twice."""
 READ: Final = (
     "SELECT e.id, e.job_id, j.job_type, j.user_id, j.parameters, e.attempt_number, e.trigger_type,"
-    # Python's years begin with 1.
-    " greatest(j.due_at, timestamptz '0001-01-02 00:00:00+00') AS due_at,"
+    # Python's years are 1 to 9999.
+    " least(greatest(j.due_at, timestamptz '0001-01-02 00:00:00+00'), timestamptz '9999-12-30 00:00:00+00') AS due_at,"
     " extract(epoch FROM e.lease_until - e.started_at)::float8 AS lease_s"
     " FROM job_executions AS e JOIN scheduled_jobs AS j ON j.id = e.job_id WHERE e.id = %s"
 )

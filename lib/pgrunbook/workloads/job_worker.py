@@ -47,6 +47,10 @@ _OURS: Final = (
     "SELECT id FROM job_executions WHERE status = 'running' AND starts_with(worker, %s) ORDER BY id"
 )
 
+_UNREAD: Final = (
+    "SELECT fail_job(e.job_id, e.id, %s) FROM job_executions AS e WHERE e.id = %s AND e.status = 'running'"
+)
+
 Handler = Callable[[Execution], Any]
 """What does a job: a coroutine function, or a plain one, which gets a thread. What it returns is the output."""
 
@@ -181,7 +185,14 @@ class Worker:
         self._unheard = False
 
     async def _begin(self, number: int, since: float, seconds: float | None = None) -> None:
-        for row in await self._work.ask(READ, (number,)):
+        try:
+            rows = await self._work.ask(READ, (number,))
+        except (psycopg.DataError, ValueError, RecursionError) as error:
+            # What Python cannot hold would end this worker, and then the next one that gets the job.
+            logger.warning("execution %s cannot be read: %s", number, reason(error))
+            await self._work.ask(_UNREAD, (f"the worker cannot read the job: {reason(error)}", number))
+            return
+        for row in rows:
             held = self.leases.take(Execution(*row), since, seconds)
             task = asyncio.create_task(self._run(held), name=f"execution {number}")
             self._running.add(task)
