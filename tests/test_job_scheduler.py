@@ -336,6 +336,13 @@ def test_a_zone_that_the_server_does_not_know_is_no_setting(kept: Connection) ->
         ground.configure(kept, timezone="Mars/Phobos")
 
 
+@pytest.mark.parametrize("zone", ["+05:00", "UTC+5", "-3"])
+def test_an_offset_is_no_setting_since_its_sign_would_mean_the_opposite(kept: Connection, zone: str) -> None:
+    with pytest.raises(errors.CheckViolation) as caught:
+        ground.configure(kept, timezone=zone)
+    assert caught.value.diag.constraint_name == "scheduler_config_timezone_named"
+
+
 def test_there_is_one_row_of_settings(kept: Connection) -> None:
     for number, error in (
         (1, errors.UniqueViolation),

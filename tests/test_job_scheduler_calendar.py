@@ -23,7 +23,7 @@ FRIDAY_AT_SIX = {"day": 5, "hour": 6, "minute": 0}
 EIGHT_IN_THE_EVENING = {"hour": 20, "minute": 0}
 HINT = (
     'weekly: {"day": 5, "hour": 6, "minute": 0}; daily: {"hour": 20, "minute": 0};'
-    ' every_n_hours: {"hours": 2}; once: {}. "timezone" may say another zone.'
+    ' every_n_hours: {"hours": 2}; once: {}. "timezone" may name another zone: America/New_York.'
 )
 
 
@@ -233,7 +233,24 @@ def test_a_schedule_that_makes_no_sense_is_refused_with_what_one_looks_like(
     assert diagnosis.message_hint == HINT
 
 
-@pytest.mark.parametrize("zone", ["Mars/Phobos", "Europe/Atlantis", ""])
+@pytest.mark.parametrize("zone", ["", "+05:00", "UTC+5", "05:30", "-3", 5])
+def test_what_looks_like_an_offset_is_no_zone_since_its_sign_would_mean_the_opposite(
+    calendar: psycopg.Connection[Any], zone: object
+) -> None:
+    with pytest.raises(errors.InvalidParameterValue, match="no schedule: daily with"):
+        following(calendar, "daily", {"hour": 20, "timezone": zone}, at("2025-12-15 09:00"))
+
+
+@pytest.mark.parametrize(
+    "zone", ["Etc/GMT+5", "America/Argentina/Buenos_Aires", "America/Port-au-Prince", "GB-Eire"]
+)
+def test_every_name_of_a_zone_may_be_said(calendar: psycopg.Connection[Any], zone: str) -> None:
+    got = following(calendar, "daily", {"hour": 20, "timezone": zone}, at("2025-12-15 09:00"))
+    assert got is not None
+    assert got.astimezone(ZoneInfo(zone)).strftime("%H:%M") == "20:00"
+
+
+@pytest.mark.parametrize("zone", ["Mars/Phobos", "Europe/Atlantis"])
 def test_a_zone_that_the_server_does_not_know_is_refused(
     calendar: psycopg.Connection[Any], zone: str
 ) -> None:

@@ -18,6 +18,8 @@ CREATE TABLE IF NOT EXISTS scheduler_config (
     CONSTRAINT scheduler_config_pkey PRIMARY KEY (id),
     CONSTRAINT scheduler_config_one_row CHECK (id = 1),
     CONSTRAINT scheduler_config_max_concurrent_jobs_range CHECK (max_concurrent_jobs BETWEEN 0 AND 1000),
+    -- +05:00 and UTC+5 would be taken, too, and mean five hours west of Greenwich.
+    CONSTRAINT scheduler_config_timezone_named CHECK (timezone ~ '^[A-Za-z_]+(-[A-Za-z]+)?(/[A-Za-z0-9_+-]+)*$'),
     -- Raises 22023 where the server does not know the zone.
     CONSTRAINT scheduler_config_timezone_known CHECK ((timestamptz '2000-01-01 00:00:00+00' AT TIME ZONE timezone) IS NOT NULL),
     CONSTRAINT scheduler_config_lease_seconds_range CHECK (lease_seconds BETWEEN 1 AND 86400),

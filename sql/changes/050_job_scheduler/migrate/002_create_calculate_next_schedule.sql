@@ -29,6 +29,8 @@ BEGIN
         AND coalesce(p_config ->> 'hour' ~ '^([01]?[0-9]|2[0-3])$', false)
         AND coalesce(p_config ->> 'minute', '0') ~ '^[0-5]?[0-9]$'
         AND (p_frequency_type = 'daily' OR coalesce(p_config ->> 'day' ~ '^[0-7]$', false))
+        -- A name: +05:00 and UTC+5 would be taken, too, and mean five hours west of Greenwich.
+        AND coalesce(p_config ->> 'timezone', 'UTC') ~ '^[A-Za-z_]+(-[A-Za-z]+)?(/[A-Za-z0-9_+-]+)*$'
     THEN
         zone := coalesce(p_config ->> 'timezone', (SELECT c.timezone FROM scheduler_config AS c WHERE c.id = 1), 'UTC');
         local_time := make_time((p_config ->> 'hour')::integer, coalesce(p_config ->> 'minute', '0')::integer, 0);
@@ -47,7 +49,7 @@ BEGIN
     END IF;
     RAISE invalid_parameter_value USING
         MESSAGE = format('no schedule: %s with %s', coalesce(p_frequency_type, 'NULL'), coalesce(p_config::text, 'NULL')),
-        HINT = 'weekly: {"day": 5, "hour": 6, "minute": 0}; daily: {"hour": 20, "minute": 0}; every_n_hours: {"hours": 2}; once: {}. "timezone" may say another zone.';
+        HINT = 'weekly: {"day": 5, "hour": 6, "minute": 0}; daily: {"hour": 20, "minute": 0}; every_n_hours: {"hours": 2}; once: {}. "timezone" may name another zone: America/New_York.';
 END
 $body$;
 

@@ -27,7 +27,7 @@ WITH wanted (kind, name, definition) AS (
         ('index', 'idx_scheduled_jobs_user_id', 'of scheduled_jobs'),
         ('index', 'scheduled_jobs_pkey', 'of scheduled_jobs'),
         ('index', 'scheduler_config_pkey', 'of scheduler_config'),
-        ('function', 'calculate_next_schedule', '(p_frequency_type text, p_config jsonb, p_from_time timestamp with time zone DEFAULT now()) returns timestamp with time zone, body 9d9654878be4dc3017fe43e65c9eff6d'),
+        ('function', 'calculate_next_schedule', '(p_frequency_type text, p_config jsonb, p_from_time timestamp with time zone DEFAULT now()) returns timestamp with time zone, body d5f05d86fd098a26342aee9b2440cdfa'),
         ('function', 'complete_job', '(p_job_id text, p_execution_id integer, p_output jsonb DEFAULT NULL::jsonb) returns void, body 19c2f0731e2a346016caff0b799e4231'),
         ('function', 'fail_job', '(p_job_id text, p_execution_id integer, p_error_message text) returns void, body 587c36f20684500ea823dfa088d7dae8'),
         ('function', 'start_job', '(p_job_id text, p_trigger_type text DEFAULT ''scheduled''::text) returns integer, body d11908de23f28647d4700d1631b70eef'),

@@ -23,6 +23,7 @@ WITH wanted (kind, name, definition) AS (
         ('constraint', 'scheduler_config_pkey', 'PRIMARY KEY (id)'),
         ('constraint', 'scheduler_config_retry_cap_seconds_range', 'CHECK (((retry_cap_seconds >= 0) AND (retry_cap_seconds <= 604800)))'),
         ('constraint', 'scheduler_config_retry_jitter_range', 'CHECK (((retry_jitter >= (0)::double precision) AND (retry_jitter <= (1)::double precision)))'),
+        ('constraint', 'scheduler_config_timezone_named', 'CHECK ((timezone ~ ''^[A-Za-z_]+(-[A-Za-z]+)?(/[A-Za-z0-9_+-]+)*$''::text))'),
         ('constraint', 'scheduler_config_timezone_known', 'CHECK (((some timestamp with time zone AT TIME ZONE timezone) IS NOT NULL))'),
         ('index', 'scheduler_config_pkey', 'unique btree (id)'),
         ('trigger', 'update_scheduler_config_updated_at', 'before update, each row update_updated_at_column()'),

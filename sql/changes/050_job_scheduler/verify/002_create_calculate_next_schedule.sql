@@ -10,7 +10,7 @@ WITH wanted (signature, arguments, returns, language, volatility, settings, body
         'plpgsql',
         'stable',
         'none',
-        '9d9654878be4dc3017fe43e65c9eff6d'
+        'd5f05d86fd098a26342aee9b2440cdfa'
     )
 ), function AS (
     SELECT
