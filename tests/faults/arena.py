@@ -21,7 +21,7 @@ from faults.runner import Runner, Stable
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 
-from pgrunbook import catalog, change, scaffold, session, suite, target
+from pgrunbook import catalog, change, checklist, scaffold, session, suite, target
 from pgrunbook import server as embedded
 from pgrunbook.change import Change, Step
 from pgrunbook.journal import Journal
@@ -141,7 +141,7 @@ class Arena:
         embedded.drop_database(self.server, name)
 
     def state(self, database: str) -> State:
-        """Return the catalog and a hash of every table, without the ledger's."""
+        """Return the catalog and a hash of every table, without the ledger's and without when a row was written."""
         bound = target.rehearsal(self.server.conninfo_for(database))
         with contextlib.closing(session.connect(bound, purpose="look")) as conn:
             tables = conn.execute(
@@ -152,8 +152,8 @@ class Arena:
             data = {
                 row["name"]: session.value(
                     conn,
-                    "SELECT count(*) || ' ' || coalesce(md5(string_agg(t::text, E'\\n' ORDER BY t::text)), '')"
-                    f" FROM {row['name']} AS t",
+                    "SELECT count(*) || ' ' || coalesce(md5(string_agg(said, E'\\n' ORDER BY said)), '') FROM"
+                    f" (SELECT (to_jsonb(t) - 'created_at' - 'updated_at')::text AS said FROM {row['name']} AS t) AS r",
                 )
                 for row in tables
             }
@@ -243,8 +243,10 @@ class Arena:
         conninfo = self.server.conninfo_for(database)
         if door is not None:
             conninfo = make_conninfo(conninfo, host=str(door.folder))
-        steps = [step.name for step in change.load(job.change, root=self.changes).steps]
+        chosen = change.load(job.change, root=self.changes)
+        steps = [step.name for step in chosen.steps]
         number = steps.index(job.step)
+        ticks = [f"--tick={item.key}" for item in chosen.checklist.items if item.when != checklist.AFTER]
         to = steps[number - 1 : number] if number else []
         if cli and job.back:
             order = [
@@ -257,7 +259,7 @@ class Arena:
                 "r",
             ]
         elif cli:
-            order = ["cli", "apply", job.change, "--approve-all", "--reason", "r", "--no-rehearsal"]
+            order = ["cli", "apply", job.change, "--approve-all", "--reason", "r", "--no-rehearsal", *ticks]
         elif job.back:
             order = ["rollback", job.change, *to]
         else:

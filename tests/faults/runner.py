@@ -148,6 +148,8 @@ def drive(way: str, name: str, *steps: str) -> int:
             if way == "apply":
                 run.preflight().require_go()
                 for step in steps or [one.name for one in chosen.steps]:
+                    for waits in run.checklist.holding_up(chosen.step(step)):
+                        run.checklist.tick(waits.item.key, who="ann", how="apply --tick")
                     run.decide_by_policy(step)
                     done = interruptible(run, functools.partial(run.apply, step))
                     print(done.step, done.status.value, done.note, *done.notices, sep=" | ")

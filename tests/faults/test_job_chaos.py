@@ -28,11 +28,8 @@ def jobs(server: embedded.Server) -> Iterator[str]:
     "fight",
     [pytest.param(SAMPLE, id="sample", marks=pytest.mark.sample), pytest.param(WHOLE, id="whole")],
 )
-def test_every_job_runs_and_none_twice_at_a_time(
-    fight: Fight, jobs: str, tmp_path: Path, record_property: pytest.RecordProperty
-) -> None:
+def test_every_job_runs_and_none_twice_at_a_time(fight: Fight, jobs: str, tmp_path: Path) -> None:
     account = fought(jobs, fight, tmp_path / "log")
-    record_property("account", repr(account))
     print(account)
     assert wrong(account, fight) == []
     assert account.killed + account.cut + account.stopped >= fight.kills
