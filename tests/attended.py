@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 import pytest
 
 from pgrunbook import kernel
-from pgrunbook.views import panel, tick_panel, widgets
+from pgrunbook.views import gate_panel, panel, step_panel, tick_panel
+from pgrunbook.views.gate_panel import GatePanel
+from pgrunbook.views.step_panel import StepPanel
 from pgrunbook.views.tick_panel import TickPanel
-from pgrunbook.views.widgets import GatePanel, StepPanel
 
 T = TypeVar("T")
 
@@ -22,7 +23,7 @@ class Person:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.panels: list[Any] = []
         monkeypatch.setattr(kernel, "attended", lambda: True)
-        for module in (widgets, tick_panel):
+        for module in (gate_panel, step_panel, tick_panel):
             monkeypatch.setattr(module, "display", lambda _box: None)
         monkeypatch.setattr(panel, "clear_output", lambda wait: None)
         for kind in (GatePanel, StepPanel, TickPanel):

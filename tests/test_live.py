@@ -15,7 +15,7 @@ from attended import Person, at_once
 from pgrunbook import live
 from pgrunbook.patience import POLICY
 from pgrunbook.run import Run
-from pgrunbook.views.widgets import StepPanel
+from pgrunbook.views.step_panel import StepPanel
 
 Conn = psycopg.Connection[dict[str, Any]]
 

@@ -15,7 +15,7 @@ from pgrunbook.errors import RunbookError
 from pgrunbook.news import News
 from pgrunbook.patience import Blocker
 from pgrunbook.run import Run
-from pgrunbook.views.widgets import Signal, StepPanel
+from pgrunbook.views.step_panel import Signal, StepPanel
 
 __all__ = ["perform"]
 

@@ -16,8 +16,8 @@ from pgrunbook.ledger import Status
 from pgrunbook.run import ROLLBACK, Run
 from pgrunbook.standing import Standing
 from pgrunbook.target import Kind
+from pgrunbook.views.gate_panel import GatePanel, Question
 from pgrunbook.views.units import counted, duration
-from pgrunbook.views.widgets import GatePanel, Question
 
 __all__ = ["ask", "asks", "decided", "of", "settled"]
 

@@ -1,110 +1,24 @@
-"""Live panels of the notebook: a gate's question, a call's progress; their buttons only set flags."""
+"""The live panel of a call: its progress, who is in the way, Cancel; its buttons only set flags."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from typing import Any
 
 import ipywidgets
 from IPython.display import display
 
-from pgrunbook import kernel, signalling
+from pgrunbook import signalling
 from pgrunbook.patience import Blocker
 from pgrunbook.views.panel import WAITING, WORKING, close, escaped, family, html, markup
 from pgrunbook.views.units import duration
 
-__all__ = ["Answer", "GatePanel", "Question", "Signal", "StepPanel"]
+__all__ = ["Signal", "StepPanel"]
 
 _LONG_S = 1.0
 _OFFERED = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What a gate asks: `about` says line by line what would run; typing `word` arms GO."""
-
-    title: str
-    about: Mapping[str, str]
-    no_go: str
-    word: str = "APPLY"
-    who: str = ""
-    """The name to approve under; without one the panel asks for it."""
-
-
-@dataclass(slots=True)
-class Answer:
-    """What the operator decided, once they did."""
-
-    given: bool = False
-    go: bool = False
-    who: str = ""
-    reason: str = ""
-
-
-@dataclass(slots=True)
-class GatePanel:
-    """A question under the cell; `answer` changes when a button is pressed.
-
-    The callbacks run while the cell awaits, so they set flags and nothing else.
-    """
-
-    question: Question
-    answer: Answer = field(default_factory=Answer)
-    word: Any = None
-    name: Any = None
-    reason: Any = None
-    go: Any = None
-    no_go: Any = None
-    box: Any = None
-
-    def show(self) -> None:
-        """Put the panel under the cell."""
-        asked = self.question
-        self.word = ipywidgets.Text(placeholder=f"type {asked.word} to arm GO", layout={"width": "16em"})
-        self.reason = ipywidgets.Text(
-            placeholder="reason or ticket, kept in the record", layout={"width": "28em"}
-        )
-        self.name = ipywidgets.Text(value=asked.who, placeholder="your name", layout={"width": "16em"})
-        self.go = ipywidgets.Button(description="GO", button_style="success", disabled=True)
-        self.no_go = ipywidgets.Button(description="NO-GO", button_style="danger")
-        for one in (self.word, self.name, self.reason):
-            one.observe(self._typed, names="value")
-        self.go.on_click(self._answered(True))
-        self.no_go.on_click(self._answered(False))
-        note = (
-            f"Type <b>{escape(asked.word)}</b> and press GO to let it run. NO-GO: {escaped(asked.no_go)}"
-            " The notebook waits here, nothing runs meanwhile."
-        )
-        about = html(WAITING, asked.title, asked.about.items(), note)
-        who = [] if asked.who else [self.name]
-        self.box = ipywidgets.VBox(
-            [about, ipywidgets.HBox([self.reason, *who]), ipywidgets.HBox([self.word, self.go, self.no_go])]
-        )
-        display(self.box)
-        # Run All leaves the notebook at its last cell: bring the question before the eye.
-        self.word.focus()
-
-    def close(self) -> None:
-        """Take the panel away as soon as the decision is shown in its place."""
-        close(self.box)
-
-    def _typed(self, _change: Any) -> None:
-        armed = self.word.value.strip() == self.question.word
-        self.go.disabled = not (armed and self.name.value.strip())
-        kernel.answered()
-
-    def _answered(self, go: bool) -> Callable[[Any], None]:
-        def pressed(_button: Any) -> None:
-            given = self.answer
-            if given.given or (go and self.go.disabled):
-                return
-            given.go, given.reason, given.who = go, self.reason.value.strip(), self.name.value.strip()
-            given.given = True
-
-        return pressed
 
 
 @dataclass(frozen=True, slots=True)
