@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 
 from pgrunbook import session
 from pgrunbook.session import Connection
@@ -12,8 +12,8 @@ from pgrunbook.session import Connection
 __all__ = ["Locks", "Side", "Wait", "worst_stall_ms"]
 
 
-class Side(Enum):
-    """On which side of our request a waiting session stands."""
+class Side(StrEnum):
+    """On which side of our request a waiting session stands; its value is what a ledger or a file holds."""
 
     OURS = "ours"
     """Our own request waits."""

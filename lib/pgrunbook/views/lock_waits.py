@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Protocol
 
 from matplotlib.axes import Axes
@@ -27,7 +26,11 @@ _MOST_ROWS = 20
 
 
 class Wait(Protocol):
-    """One sample of one session that waits for a lock; times in ms since the step began."""
+    """One sample of one session that waits for a lock; times in ms since the step began.
+
+    Plain values: `observers.locks.Wait(**row)` of a row read from JSON will do. `side` is "ours", "behind us" or
+    "other"; anything else is drawn as other.
+    """
 
     @property
     def at_ms(self) -> float: ...  # noqa: D102
@@ -44,7 +47,7 @@ class Wait(Protocol):
     @property
     def blockers(self) -> tuple[int, ...]: ...  # noqa: D102
     @property
-    def side(self) -> Enum: ...  # noqa: D102
+    def side(self) -> str: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,7 @@ def collapse(waits: Sequence[Wait]) -> tuple[Bar, ...]:
     """Return one bar a wait: samples of one session that overlap are one wait, as bad as its worst."""
     bars: list[Bar] = []
     for wait in sorted(waits, key=lambda wait: (wait.pid, wait.at_ms - wait.waited_ms, wait.at_ms)):
-        start, side = wait.at_ms - wait.waited_ms, str(wait.side.value)
+        start, side = wait.at_ms - wait.waited_ms, str(wait.side)
         side = side if side in _SIDES else _OTHER
         last = bars[-1] if bars else None
         if last and last.pid == wait.pid and start <= last.end_ms:
