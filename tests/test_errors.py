@@ -650,6 +650,12 @@ TEXTS: list[tuple[RunbookError, int, str]] = [
         "the journal /records/x/journal.jsonl cannot be kept: No space left on device\n"
         "  next: make room, or name a folder that you may write in PGRUNBOOK_RECORDS, then do it again",
     ),
+    (
+        errors.BadDossier(file="r1/record.json", found="events is not a list"),
+        1,
+        "r1/record.json is not the record of a run: events is not a list\n"
+        "  next: write it again with `pgrunbook record CHANGE --run RUN` from the ledger of its target",
+    ),
 ]
 
 

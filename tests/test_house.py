@@ -17,7 +17,7 @@ pytestmark = pytest.mark.static
 
 # A module may import from the rows above its own. A name stands for a module or for a whole package.
 LAYERS = (
-    ("errors", "detail"),
+    ("errors", "detail", "jsontext"),
     ("checklist",),
     ("lockmode", "target", "queries", "server", "journal", "history", "kernel"),
     ("naming", "folder", "places", "identity", "loading", "window", "spec", "made"),
@@ -38,7 +38,7 @@ LAYERS = (
         "hold",
         "pooler",
     ),
-    ("outcome",),
+    ("outcome", "dossier"),
     ("script", "whereabouts"),
     ("change", "sending", "concurrent", "quarantine", "merging", "monitoring", "pending"),
     ("obstacles", "definition", "restoring", "scratch"),

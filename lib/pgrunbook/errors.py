@@ -946,3 +946,15 @@ class JobNotScheduled(RunbookError):
         """Name the job, the reason and the way out."""
         self.job, self.reason = job, reason
         super().__init__(f"job {job} was not scheduled: {reason}", next_step=next_step)
+
+
+class BadDossier(RunbookError):
+    """The JSON document of a run cannot be read."""
+
+    def __init__(self, *, file: str, found: str) -> None:
+        """Name the file and what is wrong with it."""
+        self.file = file
+        super().__init__(
+            f"{file} is not the record of a run: {found}",
+            next_step="write it again with `pgrunbook record CHANGE --run RUN` from the ledger of its target",
+        )

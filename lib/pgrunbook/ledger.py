@@ -14,7 +14,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg.types.json import Jsonb
 
-from pgrunbook import chain, session
+from pgrunbook import archive, chain, session
 from pgrunbook.chain import Chain
 from pgrunbook.detail import storable, text
 from pgrunbook.errors import LedgerInUse, LedgerRefused, RunnerBusy
@@ -155,6 +155,11 @@ class Ledger:
                 ),
             )
 
+    def keep(self, scripts: Mapping[str, str]) -> None:
+        """Write the texts of scripts, by their SHA-256, that the ledger does not keep yet."""
+        with self._may():
+            archive.keep(self.conn, scripts)
+
     def finish_run(self, run_id: str, outcome: str) -> None:
         """Write how a run ended."""
         self.conn.execute(
@@ -254,6 +259,13 @@ class Ledger:
             return session.rows(
                 self.conn, "ledger_events", {"run_id": run_id, "change": change, "kind": kind}
             )
+
+    def run(self, run_id: str) -> list[dict[str, Any]]:
+        """Return the events of a run in full: time, detail and hashes to the letter, as the chain holds them."""
+        if not self.exists:
+            return []
+        with self._may():
+            return session.rows(self.conn, "ledger_run", {"run_id": run_id})
 
     def check_chain(self) -> Chain:
         """Return the chain's state after computing every hash again; raises ChainBroken."""
