@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,8 @@ import pytest
 import throwaway
 from throwaway import apply, running, write
 
-from pgrunbook import places, record
+from pgrunbook import dossier, places, record
+from pgrunbook.dossier import Dossier
 from pgrunbook.errors import ChainBroken, UnknownName
 from pgrunbook.run import Run
 
@@ -38,6 +38,13 @@ def read(file: Path) -> str:
     return file.read_text(encoding="utf-8")
 
 
+def facts(run: Run) -> Dossier:
+    file = run.records / run.run_id / "record.json"
+    held = dossier.read(read(file), file=str(file))
+    assert held.text == read(file)
+    return held
+
+
 def test_a_record_holds_the_hashes_of_the_ledger_and_its_facts_are_kept_beside_it(applied: Run) -> None:
     file = record.write_record(applied, [])
     assert file == applied.records / applied.run_id / "record.html"
@@ -45,8 +52,8 @@ def test_a_record_holds_the_hashes_of_the_ledger_and_its_facts_are_kept_beside_i
     assert head[:12] in read(file)
     assert sorted(path.name for path in file.parent.iterdir()) == [
         "journal.jsonl",
-        "ledger.json",
         "record.html",
+        "record.json",
     ]
     # A notebook writes its record from another process, when the rehearsal's database has gone.
     summary = record.from_journal(applied.run_id)
@@ -56,10 +63,11 @@ def test_a_record_holds_the_hashes_of_the_ledger_and_its_facts_are_kept_beside_i
 
 def test_a_record_from_the_ledger_alone_says_the_same(applied: Run) -> None:
     first = read(record.write_record(applied, []))
+    told = facts(applied)
     shutil.rmtree(applied.records)
     file, summary = record.from_ledger(applied.ledger, change=applied.change.name, run_id=None)
     assert (summary.run_id, summary.outcome) == (applied.run_id, "done")
-    assert read(file) == first
+    assert (read(file), facts(applied)) == (first, told)
 
 
 def test_a_run_that_wrote_nothing_to_the_target_is_told_from_its_journal(
@@ -88,13 +96,13 @@ def test_a_run_whose_database_has_gone_is_told_from_its_journal(
     assert "not read: the ledger could not be reached any more" in text
     assert "003_require_code" in text
     # What was kept before is older than what the journal knows.
-    assert not (applied.records / applied.run_id / "ledger.json").exists()
+    assert facts(applied).source == "journal"
 
 
 def test_events_that_only_the_journal_holds_are_in_the_record(applied: Run) -> None:
     applied.binding.journal.write("apply failed", step="003_require_code", detail={"reason": "gone"})
-    assert record._ledger(applied) == {}
     record.write_record(applied, [])
+    assert facts(applied).source == "journal"
     assert record.from_journal(applied.run_id).steps[-1]["outcome"] == "failed"
 
 
@@ -102,8 +110,7 @@ def test_an_altered_ledger_is_told(applied: Run) -> None:
     applied.work.execute("ALTER TABLE pgrunbook.event DISABLE TRIGGER ALL")
     applied.work.execute("UPDATE pgrunbook.event SET actor = 'nobody' WHERE id = 2")
     assert "chain is broken at event 2" in " ".join(read(record.write_record(applied, [])).split())
-    kept = json.loads(read(applied.records / applied.run_id / "ledger.json"))
-    assert kept["chain"].startswith("the ledger's chain is broken at event 2: ")
+    assert facts(applied).chain.startswith("the ledger's chain is broken at event 2: ")
     with pytest.raises(ChainBroken):
         record.from_ledger(applied.ledger, change=applied.change.name, run_id=None)
 

@@ -77,6 +77,11 @@ class Dossier:
         return "{\n  " + ",\n  ".join(parts) + "\n}\n"
 
     @property
+    def title(self) -> str:
+        """Return the title of the change, else its name."""
+        return str(self.facts["run"].get("title") or self.facts["run"].get("change") or "")
+
+    @property
     def remade(self) -> Dossier:
         """Return what the events, chain and scripts of this document give when it is made anew."""
         texts = {one["sha256"]: one["text"] for one in self.scripts if one["text"] is not None}
@@ -84,7 +89,7 @@ class Dossier:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """Return the facts as `history` tells them, in full."""
+        """Return the facts as `history` tells them of these events now, for a page."""
         return summarise(self.run_id, [one.told for one in self.events], chain=self.chain)
 
 

@@ -260,6 +260,13 @@ class Ledger:
                 self.conn, "ledger_events", {"run_id": run_id, "change": change, "kind": kind}
             )
 
+    def runs(self, change: str | None = None) -> list[dict[str, Any]]:
+        """Return the runs that have events here, of one change or all, in the order in which they began."""
+        if not self.exists:
+            return []
+        with self._may():
+            return session.rows(self.conn, "ledger_runs", {"change": change})
+
     def run(self, run_id: str) -> list[dict[str, Any]]:
         """Return the events of a run in full: time, detail and hashes to the letter, as the chain holds them."""
         if not self.exists:
