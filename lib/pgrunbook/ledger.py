@@ -243,41 +243,33 @@ class Ledger:
 
     def steps(self, change: str) -> dict[str, StepRow]:
         """Return the state of each step of a change that the ledger knows, by step name."""
-        if not self.exists:
-            return {}
-        with self._may():
-            found = session.rows(self.conn, "ledger_steps", {"change": change})
+        found = self._rows("ledger_steps", change=change)
         return {row["step"]: StepRow(**{**row, "status": Status(row["status"])}) for row in found}
 
     def events(
         self, *, run_id: str | None = None, change: str | None = None, kind: str | None = None
     ) -> list[dict[str, Any]]:
         """Return events in order, of one run or one change, of one kind or all, times as UTC texts."""
-        if not self.exists:
-            return []
-        with self._may():
-            return session.rows(
-                self.conn, "ledger_events", {"run_id": run_id, "change": change, "kind": kind}
-            )
+        return self._rows("ledger_events", run_id=run_id, change=change, kind=kind)
 
     def runs(self, change: str | None = None) -> list[dict[str, Any]]:
         """Return the runs that have events here, of one change or all, in the order in which they began."""
-        if not self.exists:
-            return []
-        with self._may():
-            return session.rows(self.conn, "ledger_runs", {"change": change})
+        return self._rows("ledger_runs", change=change)
 
     def run(self, run_id: str) -> list[dict[str, Any]]:
         """Return the events of a run in full: time, detail and hashes to the letter, as the chain holds them."""
-        if not self.exists:
-            return []
-        with self._may():
-            return session.rows(self.conn, "ledger_run", {"run_id": run_id})
+        return self._rows("ledger_run", run_id=run_id)
 
     def check_chain(self) -> Chain:
         """Return the chain's state after computing every hash again; raises ChainBroken."""
         with self._may():
             return chain.check(self.conn)
+
+    def _rows(self, query: str, **parameters: str | None) -> list[dict[str, Any]]:
+        if not self.exists:
+            return []
+        with self._may():
+            return session.rows(self.conn, query, parameters)
 
     @contextlib.contextmanager
     def _may(self) -> Iterator[None]:
