@@ -656,6 +656,26 @@ TEXTS: list[tuple[RunbookError, int, str]] = [
         "r1/record.json is not the record of a run: events is not a list\n"
         "  next: write it again with `pgrunbook record CHANGE --run RUN` from the ledger of its target",
     ),
+    (
+        errors.NoBrowser(named=""),
+        1,
+        "the record cannot be printed to PDF: no Chromium was found\n"
+        "  next: install Chromium or Chrome (Debian: `apt install chromium`), or set PGRUNBOOK_CHROMIUM to its program;"
+        " any browser prints the page as well",
+    ),
+    (
+        errors.NoBrowser(named="netscape"),
+        1,
+        "the record cannot be printed to PDF: PGRUNBOOK_CHROMIUM names 'netscape', which is no program here\n"
+        "  next: install Chromium or Chrome (Debian: `apt install chromium`), or set PGRUNBOOK_CHROMIUM to its program;"
+        " any browser prints the page as well",
+    ),
+    (
+        errors.PdfNotMade(page="r1/record.html", program="/usr/bin/chromium", reason="exit code 1, no space"),
+        1,
+        "r1/record.html was not printed to PDF\n  /usr/bin/chromium: exit code 1, no space\n"
+        "  next: set PGRUNBOOK_CHROMIUM to another Chromium, or open the page in any browser and print it there",
+    ),
 ]
 
 

@@ -7,6 +7,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from pgrunbook.masking import passwords
+
 # Exit codes of the command line: 0 done, FAILED, REFUSED (NO-GO or gate closed).
 FAILED = 1
 REFUSED = 3
@@ -19,9 +21,11 @@ class RunbookError(Exception):
 
     def __init__(self, found: str, *, next_step: str = "", details: Sequence[str] = ()) -> None:
         """Join what was found, its details (one a line) and the next step to one message."""
+        # Servers and drivers repeat what they were given.
+        found, next_step = passwords(found), passwords(next_step)
         self.found = found
         self.next_step = next_step
-        self.details = tuple(details)
+        self.details = tuple(passwords(line) for line in details)
         # One line each: a name with a line break in it must not pass for a line of ours.
         lines = [found, *("  " + " ".join(line.splitlines()) for line in self.details)]
         if next_step:
@@ -958,3 +962,91 @@ class BadDossier(RunbookError):
             f"{file} is not the record of a run: {found}",
             next_step="write it again with `pgrunbook record CHANGE --run RUN` from the ledger of its target",
         )
+
+
+class NoBrowser(RunbookError):
+    """Nothing is there to print a record with."""
+
+    def __init__(self, *, named: str) -> None:
+        """Name what PGRUNBOOK_CHROMIUM says, if anything."""
+        self.named = named
+        found = (
+            f"PGRUNBOOK_CHROMIUM names {named!r}, which is no program here"
+            if named
+            else "no Chromium was found"
+        )
+        super().__init__(
+            f"the record cannot be printed to PDF: {found}",
+            next_step="install Chromium or Chrome (Debian: `apt install chromium`), or set PGRUNBOOK_CHROMIUM to its"
+            " program; any browser prints the page as well",
+        )
+
+
+class PdfNotMade(RunbookError):
+    """The browser did not print a record."""
+
+    def __init__(self, *, page: str, program: str, reason: str) -> None:
+        """Name the page, the browser's program and how it ended."""
+        self.page, self.program, self.reason = page, program, reason
+        super().__init__(
+            f"{page} was not printed to PDF",
+            details=[f"{program}: {reason}"],
+            next_step="set PGRUNBOOK_CHROMIUM to another Chromium, or open the page in any browser and print it there",
+        )
+
+
+class NoRecord(RunbookError):
+    """A file is not the record of a run."""
+
+    def __init__(self, *, file: str, found: str) -> None:
+        """Name the file and what it is instead."""
+        self.file = file
+        super().__init__(
+            f"{file} is no record of a run, or no longer: {found}",
+            next_step="take the file from where it was first kept, or write it again with `pgrunbook record RUN`",
+        )
+
+
+class RecordDiffers(RunbookError):
+    """A record is not what its seal, its own facts or the ledger say."""
+
+    def __init__(self, *, file: str, found: str, details: Sequence[str] = (), next_step: str = "") -> None:
+        """Name the file, the first thing that differs, what is known of the place, and the way out."""
+        self.file = file
+        super().__init__(
+            f"{file} is not as it was written: {found}",
+            details=details,
+            next_step=next_step
+            or "do not trust it; take another copy, or write it again with `pgrunbook record RUN`",
+        )
+
+
+class SignatureRefused(RunbookError):
+    """The signature of a record is missing, of somebody else, or of another file."""
+
+    def __init__(self, *, file: str, found: str, details: Sequence[str] = (), next_step: str) -> None:
+        """Name the file, what is wrong, what ssh-keygen said and the way out."""
+        self.file = file
+        super().__init__(f"{file} is not proved to be signed: {found}", details=details, next_step=next_step)
+
+
+class NotSigned(RunbookError):
+    """A record could not be signed."""
+
+    def __init__(self, *, file: str, found: str, details: Sequence[str] = (), next_step: str) -> None:
+        """Name the file, which is written all the same, what went wrong and the way out."""
+        self.file = file
+        super().__init__(
+            f"{file} is written, but it is not signed: {found}", details=details, next_step=next_step
+        )
+
+
+class ApprovalRefused(RunbookError):
+    """Somebody's approval from another terminal would count for nothing."""
+
+    exit_code = REFUSED
+
+    def __init__(self, *, step: str, reason: str, next_step: str) -> None:
+        """Name the step, why it would not count, and the way out."""
+        self.step, self.reason = step, reason
+        super().__init__(f"{step} was not approved: {reason}", next_step=next_step)
