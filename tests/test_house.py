@@ -80,6 +80,8 @@ LAYERS = (
         "briefing",
         "lookout",
     ),
+    ("inspection",),
+    ("matching",),
     (
         "workbench",
         "question",
@@ -88,6 +90,7 @@ LAYERS = (
         "duplication",
         "contracting",
         "laboratory",
+        "proving",
         "tick",
     ),
     ("checkoff", "approving"),

@@ -43,7 +43,7 @@ def blockers(given: argparse.Namespace) -> int:
     if step is not None:
         nobody = "nobody is in the way now"
         title = f"{step.name}: {f'{len(found)} in the way now' if found else nobody}"
-    rows = [_row(one, bound) for one in found]
+    rows = [_row(one) for one in found]
     text = "\n".join([title, table.to_text(rows)] if rows else [title])
     say(given, text, {"change": change.name, "step": step.name if step else None, "blockers": rows})
     return 0
@@ -73,10 +73,7 @@ def _end(
             step=step if running["change"] == given.change else "",
             kind=kind,
             actor=who,
-            detail={
-                name: bound.redacted(value) if isinstance(value, str) else value
-                for name, value in kept.items()
-            },
+            detail=kept,
         )
     else:
         with Opened(given) as run:
@@ -115,7 +112,7 @@ def _in_the_way(conn: Connection, step: Step, running: Mapping[str, Any]) -> lis
     return list(found.values())
 
 
-def _row(one: Blocker, bound: Target) -> dict[str, object]:
+def _row(one: Blocker) -> dict[str, object]:
     left = signalling.stays(one, statement_only=False)
     return {
         "pid": one.pid,
@@ -124,6 +121,6 @@ def _row(one: Blocker, bound: Target) -> dict[str, object]:
         "state": one.state,
         "for s": round(one.age_ms / 1000, 1),
         "holds": f"{one.holds} on {one.relation}",
-        "statement": bound.redacted(one.query),
+        "statement": one.query,
         "cannot be ended": f"{left[0]}: {left[1]}" if left else "",
     }

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 
 import psycopg
 
-from pgrunbook import duplication, workbench
-from pgrunbook.binding import library_version
+from pgrunbook import duplication, proving, versions, workbench
 from pgrunbook.commands import COMMANDS
 from pgrunbook.errors import FAILED, RunbookError
 from pgrunbook.headless import say_error, stoppable
@@ -28,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
         description="Runbooks for schema changes on a live PostgreSQL.",
         epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 NO-GO or gate closed.",
     )
-    top.add_argument("--version", action="version", version=f"pgrunbook {library_version()}")
+    top.add_argument("--version", action="version", version=f"pgrunbook {versions.library()}")
     verbs = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def verb(name: str, text: str, *, change: bool = True, live: bool = True) -> argparse.ArgumentParser:
@@ -45,6 +44,11 @@ def parser() -> argparse.ArgumentParser:
                 metavar="CONNINFO",
                 help="connection string or service=NAME (default: PGRUNBOOK_TARGET); others can read it in the process"
                 " list, so leave passwords to .pgpass or the service file",
+            )
+            sub.add_argument(
+                "--mask-literals",
+                action="store_true",
+                help="show and keep other sessions' statements without their values (PGRUNBOOK_MASK_LITERALS=1)",
             )
         return sub
 
@@ -76,7 +80,13 @@ def parser() -> argparse.ArgumentParser:
         help="show the first batch, or all that --undo would do; change nothing",
     )
     remedy.add_argument("--undo", action="store_true", help="give back what it replaced")
-    verb("verify", "ask whether the promise of each applied step holds now")
+    proving.describe_verify(
+        verb(
+            "verify",
+            "ask whether the promise of each applied step holds now, or whether a record is true",
+            change=False,
+        )
+    )
     _windowed(_approving(verb("rollback", "undo applied steps in reverse order"))).add_argument(
         "--to", metavar="STEP", help="the last step that stays (default: undo all)"
     )
@@ -94,6 +104,15 @@ def parser() -> argparse.ArgumentParser:
         change=False,
     )
     status.add_argument("change", nargs="?", help="one change (default: all)")
+    approve = verb(
+        "approve",
+        "another person's GO or NO-GO to what the gate of an open run asks, from their own terminal",
+    )
+    approve.add_argument("step", help="a step, a remedy or `rollback`, as the gate names it")
+    approve.add_argument("--no-go", action="store_true", help="close the gate")
+    approve.add_argument(
+        "--reason", metavar="TEXT", default="", help="why, kept in the ledger and the record; needed"
+    )
     tick = verb("tick", "tick items of the checklist of a run, or show it; who applies need not be who ticks")
     tick.add_argument(
         "items", nargs="*", metavar="ITEM[=REMARK]", help="what you made sure of (default: show all)"
@@ -102,8 +121,9 @@ def parser() -> argparse.ArgumentParser:
         "--run", metavar="RUN", help="the run (default: the last one that ticked or applied something)"
     )
     tick.add_argument("--take-back", action="store_true", help="these items are open again")
-    record = verb("record", "write the HTML record of a run from the ledger alone")
-    record.add_argument("--run", metavar="RUN", help="the run (default: the last one of the change)")
+    proving.describe_record(
+        verb("record", "write the HTML record of a run from the ledger alone, and sign it", change=False)
+    )
     races = verb("races", "run races of sql/races on the embedded server", change=False, live=False)
     races.add_argument("names", nargs="*", metavar="NAME", help="a file of sql/races (default: all)")
     races.add_argument("--save", metavar="DIR", help="also write each race in full to DIR/NAME.out")
@@ -178,6 +198,8 @@ def _run(arguments: list[str]) -> int:
             os.environ["PGRUNBOOK_CHANGES"] = os.path.abspath(given.changes)
         if getattr(given, "target", None):
             os.environ["PGRUNBOOK_TARGET"] = given.target
+        if getattr(given, "mask_literals", False):
+            os.environ["PGRUNBOOK_MASK_LITERALS"] = "1"
         with stoppable():
             return COMMANDS[given.command](given)
     except BrokenPipeError:
@@ -202,7 +224,21 @@ def _windowed(sub: argparse.ArgumentParser) -> argparse.ArgumentParser:
 def _approving(sub: argparse.ArgumentParser) -> argparse.ArgumentParser:
     sub.add_argument("--approve-all", action="store_true", help="open every gate; needs --reason")
     sub.add_argument("--reason", metavar="TEXT", default="", help="why, kept in the ledger and the record")
+    sub.add_argument(
+        "--approvals",
+        metavar="N",
+        type=_people,
+        default=1,
+        help="people who have to say GO to each gate (default: 1); the command waits for the others' `approve`",
+    )
     return sub
+
+
+def _people(text: str) -> int:
+    """Return how many people a gate needs; what is no number of people is wrong usage."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of people")
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import psycopg
 
-from pgrunbook import queries, surroundings
+from pgrunbook import queries, session, surroundings
 from pgrunbook.board import Board, Finding
 from pgrunbook.change import Change, Script, Step
 from pgrunbook.counting import SAMPLE, Counted, through_cursor
@@ -76,8 +76,8 @@ def _derived(
         if found.total and one.doubt:
             effect += f", unless the {one.doubt} repairs them"
         finding = Finding(
-            one.label, one.header.title, one.severity, effect, one.header.remedy, found.columns, found.rows,
-            found.total, answer.problem, step.name, answer.unproved, answer.cost,
+            one.label, one.header.title, one.severity, effect, one.header.remedy, found.columns,
+            session.masked(conn, found.rows), found.total, answer.problem, step.name, answer.unproved, answer.cost,
         )  # fmt: skip
         if (finding.stops or finding.warns) and in_place(one.step):
             # A step that is in place although no ledger knows it runs no more.
@@ -109,7 +109,7 @@ def _asked(conn: Connection, question: Question) -> Finding:
         return _not_run(question.label, header, error)
     columns = tuple(rows[0]) if rows else ()
     texts = (header.title, question.severity(rows), header.effect, header.remedy)
-    return Finding(question.label, *texts, columns, tuple(rows[:SAMPLE]), len(rows))
+    return Finding(question.label, *texts, columns, session.masked(conn, tuple(rows[:SAMPLE])), len(rows))
 
 
 def _not_run(label: str, header: Header, error: psycopg.Error) -> Finding:
@@ -141,7 +141,8 @@ def _found(
             raise
         return _not_run(label, header, error)
     texts = (header.title, header.severity, header.effect, header.remedy)
-    return Finding(label, *texts, found.columns, found.rows, found.total, before=header.before)
+    rows = session.masked(conn, found.rows)
+    return Finding(label, *texts, found.columns, rows, found.total, before=header.before)
 
 
 def _fetch(

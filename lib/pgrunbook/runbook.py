@@ -61,12 +61,14 @@ class Runbook:
         window_ends: str | datetime | None = None,
         approvals: int = 1,
         planted: list[str] | None = None,
+        mask_literals: bool = False,
     ) -> Runbook:
         """Return the runbook of a change, bound to the target that the environment names.
 
         `window_ends` is when a live target's steps have to be done, "2026-11-22 04:00" or "04:00", by default
         what PGRUNBOOK_WINDOW_ENDS says. `planted` chooses the obstacles of a rehearsal by the names of their
-        checks. Raises BadChange, BadTarget, BadWindow, CannotConnect, NotPrimary, ServerWouldNotStart.
+        checks. `mask_literals`, or PGRUNBOOK_MASK_LITERALS=1, keeps the values in other sessions' statements out
+        of everything. Raises BadChange, BadTarget, BadWindow, CannotConnect, NotPrimary, ServerWouldNotStart.
         """
         ends = window.read(window_ends)
         chosen = changes.load(change, root=changes.root_from(os.environ))
@@ -74,21 +76,16 @@ class Runbook:
         # Run All a second time opens a second one: the first must not keep the runner lock from it.
         _close_all()
         if os.environ.get("PGRUNBOOK_TARGET", "").strip():
-            bound = target.from_environment(os.environ)
+            bound = target.from_environment(os.environ, mask_literals=mask_literals)
             ends = ends or window.from_environment(os.environ)
         else:
             samples.sweep(embedded())
             bound = samples.make(embedded(), chosen, planted=planted)
         run = Run(
-            chosen,
-            bound,
-            places.records(),
-            Policy.of(bound.kind),
-            approvals_needed=approvals,
+            chosen, bound, places.records(), Policy.of(bound.kind), approvals_needed=approvals,
             budgets=Budgets(stall_ms=stall_budget_ms, hold_ms=hold_budget_ms, window_ends=ends),
-            still_here=kernel.still_here,
-            run_id=os.environ.get("PGRUNBOOK_RUN", ""),
-        )
+            still_here=kernel.still_here, run_id=os.environ.get("PGRUNBOOK_RUN", ""),
+        )  # fmt: skip
         _open.append(cls(run, embedded))
         return _open[-1]
 

@@ -6,22 +6,54 @@ import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import psycopg
+from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import Conninfo
 from psycopg.rows import DictRow, dict_row
 
 from pgrunbook import queries
 from pgrunbook.errors import CannotConnect, NotPrimary, ReadOnlyTarget, ServerTooOld
+from pgrunbook.masking import Mask
 from pgrunbook.target import Kind, Target
 
-__all__ = ["Connection", "ServerFacts", "alive", "bind", "connect", "pid", "reading", "rows", "value"]
+__all__ = [
+    "Connection",
+    "ServerFacts",
+    "alive",
+    "bind",
+    "connect",
+    "heard",
+    "masked",
+    "pid",
+    "reading",
+    "rows",
+    "value",
+]
 
 Connection = psycopg.Connection[DictRow]
+V = TypeVar("V")
 OLDEST = 15  # the oldest major version of PostgreSQL that everything here was tested on
 _pids: WeakKeyDictionary[Connection, int] = WeakKeyDictionary()
+_masks: WeakKeyDictionary[Connection, Mask] = WeakKeyDictionary()
+# The columns of our queries that hold what other sessions have written.
+STATEMENTS = frozenset({"query", "statement"})
+WORDS = frozenset({"application_name", "application", "who", "backend"})
+
+
+class _Guarded(psycopg.Connection[DictRow]):
+    """A connection whose errors are masked as they come in."""
+
+    def wait(self, gen: PQGen[V], *arguments: Any, **options: Any) -> V:
+        """Wait for the server, and take passwords out of what it refuses."""
+        try:
+            return super().wait(gen, *arguments, **options)
+        except psycopg.Error as error:
+            error.args = tuple(_mask(self).whole(error.args))
+            raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +92,11 @@ def connect(target: Target, *, purpose: str) -> Connection:
         options["connect_timeout"] = "10"
     conn = None
     try:
-        conn = psycopg.connect(
+        conn = _Guarded.connect(
             make_conninfo(target.conninfo, **options), autocommit=True, row_factory=dict_row
         )
+        target.used(conn.pgconn.info, conn.info.password)
+        _masks[conn] = target.mask
         if (major := conn.info.server_version // 10_000) < OLDEST:
             conn.close()
             raise ServerTooOld(where=target.where, major=major, oldest=OLDEST)
@@ -109,7 +143,31 @@ def bind(conn: Connection, target: Target, *, for_change: bool = True) -> Server
 
 def rows(conn: Connection, name: str, parameters: Mapping[str, object] | None = None) -> list[dict[str, Any]]:
     """Return what the query file `name` finds, in the variant for this server's version."""
-    return conn.execute(queries.get(name, conn.info.server_version), parameters).fetchall()
+    found = conn.execute(queries.get(name, conn.info.server_version), parameters).fetchall()
+    if not found or not (STATEMENTS | WORDS) & found[0].keys():
+        return found
+    mask = _mask(conn)
+    return [{name: _shown(mask, name, held) for name, held in row.items()} for row in found]
+
+
+def _shown(mask: Mask, column: str, held: Any) -> Any:
+    if not isinstance(held, str):
+        return held
+    return mask.query(held) if column in STATEMENTS else mask.text(held) if column in WORDS else held
+
+
+def heard(conn: Connection, said: psycopg.errors.Diagnostic) -> str:
+    """Return what the server tells beside an answer, as one text without passwords."""
+    return _mask(conn).text(f"{said.severity_nonlocalized}: {said.message_primary}")
+
+
+def masked(conn: Connection, value: Any) -> Any:
+    """Return rows or texts that came from the server without passwords; for what is shown, not for what is kept."""
+    return _mask(conn).whole(value)
+
+
+def _mask(conn: Connection) -> Mask:
+    return _masks.get(conn) or Mask()
 
 
 def value(conn: Connection, sql: str, parameters: Sequence[object] = ()) -> Any:
@@ -176,6 +234,7 @@ _WAY_OUT = (
 
 
 def _refusal(target: Target, error: Exception) -> CannotConnect:
+    target.used(Conninfo.get_defaults())
     reason = " ".join(target.redacted(str(error)).split())
     next_step = "check that the server runs and that host and port in PGRUNBOOK_TARGET are right"
     if target.kind is Kind.REHEARSAL:
