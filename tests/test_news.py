@@ -13,6 +13,7 @@ from pgrunbook.observers.locks import Side, Wait
 from pgrunbook.observers.progress import Awaited, BuildSample
 from pgrunbook.pace import Progress
 from pgrunbook.patience import Blocker
+from pgrunbook.stage import ASKS, LOOKS, VERIFIES, Stage
 
 pytestmark = pytest.mark.static
 
@@ -122,8 +123,96 @@ def test_it_says_whom_a_build_waits_for_since_when_and_what_they_run() -> None:
     ]
 
 
-def test_it_says_when_somebody_had_to_wait_for_us() -> None:
+STAGE = Stage("migrate/001_a.sql", LOOKS, stall_budget_ms=100, takes_s=2.0, cancel="rolls back")
+RUNS = dataclasses.replace(STAGE, doing="runs statement 1 of 2, CREATE INDEX in line 5")
+
+
+def waited(pid: int, waited_ms: float, side: Side = Side.BEHIND_US) -> Wait:
+    return Wait(waited_ms + 1, pid, "app", waited_ms, "AccessShareLock", "things", (7,), side)
+
+
+def test_it_says_how_long_somebody_had_to_wait_for_us() -> None:
     news = News()
-    wait = Wait(1.0, 8, "app", 6.04, "AccessShareLock", "things", (7,), Side.BEHIND_US)
-    news.sampled(Observation(waits=(wait,)))
-    assert news.lines == [("others", "waited for us, the longest 6.04 ms")]
+    news.at(STAGE)
+    news.sampled(Observation(waits=(waited(8, 6.04), waited(9, 900, Side.OTHER))))
+    assert (news.frame.worst_ms, news.frame.budget_ms) == (6.04, 100)
+    assert "app (8)" in news.picture
+    assert "app (9)" in news.picture
+
+
+def test_it_says_in_words_what_the_step_does() -> None:
+    news = News()
+    said = [news.frame.doing]
+    news.at(STAGE)
+    said.append(news.frame.doing)
+    news.waits([blocker(), blocker(8)], 0)
+    said.append(news.frame.doing)
+    for _ in range(2):
+        news.at(dataclasses.replace(STAGE, doing=ASKS))
+        said.append(news.frame.doing)
+    news.at(RUNS)
+    said.append(news.frame.doing)
+    assert said == [
+        "works",
+        "looks who holds its locks",
+        "waits because of pid 7 'report' and 1 more; it does not queue",
+        "asks for its locks",
+        "asks for its locks, try 2",
+        "runs statement 1 of 2, CREATE INDEX in line 5",
+    ]
+
+
+def test_a_build_says_its_phase_and_its_share_until_it_is_verified() -> None:
+    news = News()
+    news.at(RUNS)
+    news.sampled(build("building index: scanning table", 40, 200))
+    assert (news.frame.doing, news.frame.share) == ("building index: scanning table, 20 %", 0.2)
+    news.sampled(build("waiting for writers before build", 0, 1, waits_for=99))
+    assert (news.frame.doing, news.frame.share) == ("waiting for writers before build", None)
+    news.at(dataclasses.replace(STAGE, doing=VERIFIES))
+    assert (news.frame.doing, news.frame.share) == (VERIFIES, None)
+
+
+def test_a_remedy_says_its_share_where_the_total_is_known() -> None:
+    news = News()
+    for rows, expected, share in ((50, 100, 0.5), (7, 0, None), (12, 10, None)):
+        news.repaired(Progress(rows, expected, 1.0, 20))
+        assert news.frame.share == share
+
+
+def test_time_in_which_we_held_back_is_counted_and_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.perf_counter()
+    monkeypatch.setattr(time, "perf_counter", lambda: now)
+    news = News()
+    news.at(STAGE)
+    assert news.picture == ""
+    for second in (0, 2, 5):
+        monkeypatch.setattr(time, "perf_counter", lambda second=second: now + second)
+        news.waits([blocker()], 0)
+    assert news.frame.held_back_s == pytest.approx(5)
+    assert "our step: we look and do not ask, 5 s" in news.picture
+    assert "5 s for pid 7" in news.picture
+    news.at(dataclasses.replace(STAGE, doing=ASKS))
+    news.waits([blocker()], 1)
+    assert news.frame.held_back_s == pytest.approx(5)
+    assert news.frame.takes_s == 2.0
+
+
+def test_held_locks_alone_are_no_picture_of_waits() -> None:
+    news = News()
+    news.at(dataclasses.replace(RUNS, holds=True))
+    assert news.picture == ""
+    news.sampled(Observation(waits=(waited(8, 6.04),)))
+    assert "we hold our locks" in news.picture
+
+
+def test_another_script_is_another_job() -> None:
+    news = News()
+    news.at(STAGE)
+    news.sampled(Observation(waits=(waited(8, 60),)))
+    news.at(dataclasses.replace(STAGE, doing=ASKS))
+    assert news.frame.worst_ms == 60
+    news.at(dataclasses.replace(STAGE, script="rollback/001_a.sql"))
+    assert (news.frame.worst_ms, news.picture) == (0, "")
+    news.sampled(Observation(waits=(waited(9, 3),)))
+    assert news.frame.worst_ms == 3

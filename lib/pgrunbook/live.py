@@ -15,7 +15,7 @@ from pgrunbook.errors import RunbookError
 from pgrunbook.news import News
 from pgrunbook.patience import Blocker
 from pgrunbook.run import Run
-from pgrunbook.views.step_panel import Signal, StepPanel
+from pgrunbook.views.step_panel import FRAME_S, Signal, StepPanel
 
 __all__ = ["perform"]
 
@@ -31,11 +31,16 @@ async def perform(run: Run, name: str, work: Callable[[], T], *, stoppable: bool
     panel = StepPanel(name, stoppable=stoppable)
     signals = _Signals(run, news)
     panel.show()
+    drawn = -FRAME_S
 
     def frame() -> None:
+        nonlocal drawn
         signals.send(panel.confirmed())
+        if (now := news.seconds) - drawn < FRAME_S:
+            return
+        drawn = now
         signals.look()
-        panel.update(news.seconds, news.lines, signals.blockers)
+        panel.update(news.frame, signals.blockers)
 
     try:
         return await conduct(name, work, cancel=run.cancel, wanted=lambda: panel.cancelled, frame=frame)

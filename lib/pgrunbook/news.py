@@ -1,16 +1,20 @@
-"""The news of running work: who is in its way, how far a build is, how long anybody had to wait."""
+"""The news of running work: what it does, who is in its way, how far it is, how long anybody had to wait."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pgrunbook import signalling
 from pgrunbook.observers import Observation
+from pgrunbook.observers.progress import BuildSample
 from pgrunbook.pace import Progress
 from pgrunbook.patience import Blocker
-from pgrunbook.views.units import duration
+from pgrunbook.spells import Spell, Spells
+from pgrunbook.stage import ASKS, Stage
+from pgrunbook.views.live_waits import HELD_BACK, HOLDS, OURS, live_waits
+from pgrunbook.views.step_panel import Frame
 
 __all__ = ["News"]
 
@@ -30,14 +34,34 @@ class News:
     _observation: Observation | None = None
     _told: tuple[str, ...] = ()
     _progress: Progress | None = None
+    _stage: Stage | None = None
+    _job_began: float = field(default_factory=time.perf_counter)
+    _spells: Spells = field(default_factory=Spells)
+    _ours: list[Spell] = field(default_factory=list)
+
+    def at(self, stage: Stage) -> None:
+        """Take what the job does now; another script than before is another job."""
+        if self._stage is None or stage.script != self._stage.script:
+            self._job_began, self._attempts = time.perf_counter(), 0
+            self._spells, self._ours, self._observation = Spells(), [], None
+        self._blockers = ()
+        if stage.doing == ASKS:
+            self._attempts += 1
+        if stage.holds:
+            self._goes_on(HOLDS)
+        self._stage = stage
 
     def waits(self, blockers: Sequence[Blocker], attempts: int) -> None:
         """Take who is in the way now, and how often the locks were asked for so far."""
+        fresh = not self._blockers
         self._blockers, self._attempts, self._looked = blockers, attempts, time.perf_counter()
+        if blockers:
+            self._goes_on(HELD_BACK, fresh=fresh)
 
     def sampled(self, observation: Observation) -> None:
         """Take what the observers have seen so far."""
         self._observation = observation
+        self._spells.take(observation.waits)
 
     def repaired(self, progress: Progress) -> None:
         """Take how far a remedy or its undo is."""
@@ -71,9 +95,71 @@ class News:
             *repaired,
             *self._in_the_way(),
             *self._build(),
-            *self._stall(),
             *(("asked", one) for one in self._told),
         ]
+
+    @property
+    def frame(self) -> Frame:
+        """Return what the panel shows now: plain values, from what was seen already."""
+        stage = self._stage
+        return Frame(
+            seconds=self.seconds,
+            doing=self._doing(),
+            held_back_s=sum(one.ms for one in self._ours if one.side == HELD_BACK) / 1000,
+            takes_s=stage.takes_s if stage else None,
+            share=self._share(),
+            worst_ms=self._spells.worst_ms,
+            budget_ms=stage.stall_budget_ms if stage else 0.0,
+            lines=self.lines,
+            picture=self.picture,
+            cancel=stage.cancel if stage else "",
+        )
+
+    @property
+    def picture(self) -> str:
+        """Return who waits for whom as SVG, or nothing while nobody does."""
+        ours, waits = list(self._ours), self._spells.all
+        if not waits and all(one.side == HOLDS for one in ours):
+            return ""
+        mine = sorted([*ours, *(one for one in waits if one.side == OURS)], key=lambda one: one.start_ms)
+        return live_waits(mine, [one for one in waits if one.side != OURS])
+
+    def _goes_on(self, side: str, *, fresh: bool = False) -> None:
+        now = (time.perf_counter() - self._job_began) * 1000
+        last = self._ours[-1] if self._ours else None
+        pids = tuple(one.pid for one in self._blockers if one.pid) if side == HELD_BACK else ()
+        if last is not None and last.side == side and not fresh:
+            self._ours[-1] = replace(last, end_ms=now, blockers=pids or last.blockers)
+        else:
+            self._ours.append(Spell(0, "", now, now, side, pids))
+
+    def _doing(self) -> str:
+        stage = self._stage
+        if blockers := self.blockers:
+            more = f" and {len(blockers) - 1} more" if len(blockers) > 1 else ""
+            return f"waits because of {blockers[0].who}{more}; it does not queue"
+        if stage is None:
+            return "works"
+        if stage.doing == ASKS and self._attempts > 1:
+            return f"{ASKS}, try {self._attempts}"
+        if (build := self._running_build()) is not None:
+            return build.doing
+        return stage.doing
+
+    def _running_build(self) -> BuildSample | None:
+        """Return the last look at a build that runs now."""
+        seen, stage = self._observation, self._stage
+        runs = stage is not None and stage.doing.startswith("runs ")
+        return seen.builds[-1] if seen is not None and seen.builds and runs else None
+
+    def _share(self) -> float | None:
+        """Return how much is done, from 0 to 1, where that is known."""
+        if (rows := self._progress) is not None:
+            return rows.rows / rows.expected if 0 < rows.rows <= rows.expected else None
+        build = self._running_build()
+        if build is None or not build.total or build.phase.startswith("waiting"):
+            return None
+        return min(1.0, build.done / build.total)
 
     def _in_the_way(self) -> list[tuple[str, str]]:
         if not (blockers := self.blockers):
@@ -106,7 +192,3 @@ class News:
         if awaited:
             lines.append(("meanwhile", "nobody waits behind us; it goes on when their transactions end"))
         return lines
-
-    def _stall(self) -> list[tuple[str, str]]:
-        worst = self._observation.worst_stall_ms if self._observation else 0.0
-        return [("others", f"waited for us, the longest {duration(worst)}")] if worst else []

@@ -12,13 +12,17 @@ from IPython.display import display
 
 from pgrunbook import signalling
 from pgrunbook.patience import Blocker
+from pgrunbook.views.gauges import share_gauge, stall_gauge
 from pgrunbook.views.panel import WAITING, WORKING, close, escaped, family, html, markup
 from pgrunbook.views.units import duration
 
-__all__ = ["Signal", "StepPanel"]
+__all__ = ["FRAME_S", "Frame", "Signal", "StepPanel"]
 
+FRAME_S = 0.25
+"""The shortest time between two frames."""
 _LONG_S = 1.0
 _OFFERED = 5
+_CANCEL = "what is done already stays, nothing is left half done"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,18 +33,60 @@ class Signal:
     statement_only: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What the panel shows at one moment, as plain values; texts may come from the database.
+
+    `share` is how much is done, from 0 to 1; `picture` is SVG of our own; a budget of 0: nobody is stopped.
+    """
+
+    seconds: float
+    doing: str = "works"
+    held_back_s: float = 0.0
+    takes_s: float | None = None
+    share: float | None = None
+    worst_ms: float = 0.0
+    budget_ms: float = 0.0
+    lines: Sequence[tuple[str, str]] = ()
+    picture: str = ""
+    cancel: str = ""
+
+    @property
+    def time(self) -> str:
+        """Return the time so far beside the estimate, which knows nothing of waiting.
+
+        >>> Frame(12.7, takes_s=2, held_back_s=9.0).time, Frame(5, takes_s=60.0).time, Frame(0.2).time
+        ('for 12 s, 9 s of it held back; estimate 2 s, past it by 1 s', 'for 5 s; estimate 1 min', 'for 0 ms')
+        """
+        back = f", {_whole(self.held_back_s)} of it held back" if self.held_back_s >= 1 else ""
+        said = f"for {_whole(self.seconds)}{back}"
+        if self.takes_s is None:
+            return said
+        over = self.seconds - self.held_back_s - self.takes_s
+        # A second is the time of a glance: nobody needs to know before.
+        past = f", past it by {_whole(over)}" if over >= 1 else ""
+        return f"{said}; estimate {duration(float(f'{self.takes_s * 1000:.2g}'))}{past}"
+
+
+def _whole(seconds: float) -> str:
+    return duration(int(seconds) * 1000)
+
+
 @dataclass(slots=True)
 class StepPanel:
     """Progress of a call, a Cancel button, and buttons to end who is in the way.
 
-    `cancelled` changes when Cancel is pressed; what was confirmed about others is handed out by `confirmed`.
+    A frame changes only what is new: one like the last sends nothing to the browser. `cancelled` changes when
+    Cancel is pressed; what was confirmed about others is handed out by `confirmed`.
     """
 
     title: str
     stoppable: bool = True
     cancelled: bool = False
     text: Any = None
+    picture: Any = None
     cancel: Any = None
+    effect: Any = None
     rows: Any = None
     box: Any = None
     _seen: bool = False
@@ -50,11 +96,14 @@ class StepPanel:
 
     def show(self) -> None:
         """Put the panel under the cell."""
-        self.text = html(WORKING, self.title, [("running", "starting")])
+        self.text = html(WORKING, self.title, [("now", "starts")])
+        self.picture = ipywidgets.HTML()
         self.cancel = ipywidgets.Button(description="Cancel", button_style="warning")
         self.cancel.on_click(self._pressed)
+        self.effect = ipywidgets.HTML(_note(_CANCEL))
         self.rows = ipywidgets.VBox([])
-        self.box = ipywidgets.VBox([self.text, self.rows, *([self.cancel] if self.stoppable else [])])
+        stop = [ipywidgets.HBox([self.cancel, self.effect])] if self.stoppable else []
+        self.box = ipywidgets.VBox([self.text, self.picture, self.rows, *stop])
         display(self.box)
 
     def confirmed(self) -> list[Signal]:
@@ -62,21 +111,23 @@ class StepPanel:
         asked, self._confirmed = self._confirmed, []
         return asked
 
-    def update(
-        self, seconds: float, lines: Sequence[tuple[str, str]] = (), blockers: Sequence[Blocker] = ()
-    ) -> None:
-        """Show how long it has run, what it is doing and who may be ended; texts may come from the database."""
+    def update(self, frame: Frame, blockers: Sequence[Blocker] = ()) -> None:
+        """Show what is done now, for how long already, and who may be ended."""
         if self.text is None:
             return
-        if seconds >= _LONG_S and not self._seen:
+        if frame.seconds >= _LONG_S and not self._seen:
             self._seen = True
             self.cancel.focus()
-        running = f"for {duration(int(seconds) * 1000)}"
-        colour = WAITING if lines or self.cancelled else WORKING
+        colour = WAITING if frame.lines or self.cancelled else WORKING
+        doing = frame.doing
         if self.cancelled:
-            running += ", cancelling: the server was asked to stop"
+            doing = f"cancelling: the server was asked to stop; {doing}"
             self.cancel.disabled = True
-        self.text.value = markup(colour, self.title, [("running", running), *lines])
+        # A value like the one before is not sent.
+        self.text.value = markup(colour, self.title, [("now", doing), ("time", frame.time), *frame.lines])
+        gauges = share_gauge(frame.share), stall_gauge(frame.worst_ms, frame.budget_ms)
+        self.picture.value = "".join((*gauges, frame.picture))
+        self.effect.value = _note(frame.cancel or _CANCEL)
         self._offer(blockers)
 
     def close(self) -> None:
@@ -138,3 +189,7 @@ class StepPanel:
 
 def _key(blocker: Blocker) -> tuple[int, str, str]:
     return blocker.pid or 0, blocker.transaction, blocker.backend_start
+
+
+def _note(effect: str) -> str:
+    return f'<span style="opacity:.7">{escaped(effect)}</span>'
