@@ -100,12 +100,19 @@ def test_it_is_made_once_and_again_is_nothing(ledger: Ledger, conn: Conn) -> Non
     ledger.install()
     assert ledger.exists
     before = objects(conn)
-    assert [name for kind, name in before if kind == "r"] == ["event", "quarantine", "run", "step", "version"]
+    assert [name for kind, name in before if kind == "r"] == [
+        "event",
+        "quarantine",
+        "run",
+        "script",
+        "step",
+        "version",
+    ]
     installed = conn.execute("SELECT version, installed_at FROM pgrunbook.version").fetchall()
     ledger.install()
     assert objects(conn) == before
     assert conn.execute("SELECT version, installed_at FROM pgrunbook.version").fetchall() == installed
-    assert [row["version"] for row in installed] == [1, 2, 3, 4]
+    assert [row["version"] for row in installed] == [1, 2, 3, 4, 5]
 
 
 def test_two_sessions_may_make_it_at_once(another: Callable[..., Ledger], conn: Conn) -> None:
@@ -118,7 +125,7 @@ def test_two_sessions_may_make_it_at_once(another: Callable[..., Ledger], conn: 
 
     with ThreadPoolExecutor(len(ledgers)) as pool:
         list(pool.map(install, ledgers))
-    assert session.value(conn, "SELECT count(*) FROM pgrunbook.version") == 4
+    assert session.value(conn, "SELECT count(*) FROM pgrunbook.version") == 5
 
 
 def test_an_upgrade_waits_for_nobody_who_holds_the_quarantine(
@@ -126,14 +133,14 @@ def test_an_upgrade_waits_for_nobody_who_holds_the_quarantine(
 ) -> None:
     ledger.install()
     conn.execute("ALTER TABLE pgrunbook.quarantine DROP table_schema, DROP table_oid, DROP json_nulls")
-    conn.execute("DELETE FROM pgrunbook.version WHERE version = 4")
+    conn.execute("DROP TABLE pgrunbook.script; DELETE FROM pgrunbook.version WHERE version >= 4")
     monkeypatch.setattr("pgrunbook.ledger.UPGRADE_S", 0.1)
     with psycopg.connect(database) as reader:
         reader.execute("SELECT FROM pgrunbook.quarantine")
         with pytest.raises(LedgerInUse):
             ledger.install()
     ledger.install()
-    assert session.value(conn, "SELECT max(version) FROM pgrunbook.version") == 4
+    assert session.value(conn, "SELECT max(version) FROM pgrunbook.version") == 5
     conn.execute("SELECT table_schema, table_oid, json_nulls FROM pgrunbook.quarantine")
 
 

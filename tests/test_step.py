@@ -110,7 +110,7 @@ def test_a_lock_that_cannot_be_had_names_who_is_in_the_way(
         assert said.startswith("could not take AccessExclusive on things in ")
         assert f"in the way: pid {elsewhere.pid} holds AccessShareLock on things" in said
         assert throwaway.statuses(run) == ["failed", "not run", "not run"]
-        blockers = run.ledger.events(run_id=run.run_id)[-1]["detail"]["blockers"]
+        blockers = throwaway.told(run)[-1]["detail"]["blockers"]
         assert str(elsewhere.pid) in blockers
         elsewhere.release()
         assert throwaway.apply(run, "001") == ["apply"]
@@ -145,7 +145,7 @@ def test_waiting_for_a_lock_ends_in_time_to_keep_the_window(
             "  next: apply the step again in the next window; what was applied before it stays",
         ]
         assert throwaway.statuses(run) == ["failed", "not run", "not run"]
-        begun, failed = run.ledger.events(run_id=run.run_id)[-2:]
+        begun, failed = throwaway.told(run)[-2:]
         assert begun["detail"]["window_ends"] == run.budgets.window
         assert begun["detail"]["takes"] == "about 10 ms"
         assert (failed["kind"], str(elsewhere.pid) in failed["detail"]["blockers"]) == ("apply failed", True)
@@ -228,7 +228,10 @@ def test_an_operator_who_presses_ctrl_c_leaves_nothing_running(
                 run.apply("001")
         assert columns(conn) == ["id", "code"]
         assert kinds(run) == ["gate", "apply started", "apply cancelled"]
-        assert [entry["kind"] for entry in run.binding.journal.entries()][-1] == "apply cancelled"
+        assert [entry["kind"] for entry in run.binding.journal.entries()][-2:] == [
+            "apply cancelled",
+            "observed",
+        ]
 
 
 @pytest.mark.parametrize("name", ["001", "002"])

@@ -211,6 +211,11 @@ def refused(run: Run, name: str = "001") -> str:
     return str(caught.value)
 
 
+def told(run: Run) -> list[dict[str, Any]]:
+    """Return the events of a run, but for what the observers saw."""
+    return [event for event in run.ledger.events(run_id=run.run_id) if event["kind"] != "observed"]
+
+
 def kinds(run: Run) -> list[str]:
-    """Return the kinds of the events about steps, in order."""
-    return [event["kind"] for event in run.ledger.events(run_id=run.run_id) if event["step"]]
+    """Return the kinds of the events about steps, in order, but for what the observers saw."""
+    return [event["kind"] for event in told(run) if event["step"]]

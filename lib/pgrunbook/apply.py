@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pgrunbook import concurrent, continuity, forecast, outside, preflight, standing
+from pgrunbook import concurrent, continuity, forecast, outside, performance, preflight, standing
 from pgrunbook.binding import Binding
 from pgrunbook.change import Change, Step, load
 from pgrunbook.errors import RequirementMissing, StepFailed, StepOutOfOrder
@@ -37,7 +37,8 @@ def apply_step(binding: Binding, change: Change, chosen: Step) -> Outcome:
     if outcome is not None:
         return outcome
     fit = forecast.fit(binding.control, chosen, binding.budgets.window_ends)
-    return binding.perform(
+    return performance.perform(
+        binding,
         Job(
             change=change.name,
             step=chosen.name,
@@ -49,7 +50,7 @@ def apply_step(binding: Binding, change: Change, chosen: Step) -> Outcome:
             kind="apply",
             resumed=found is Standing.UNFINISHED,
             fit=fit,
-        )
+        ),
     )
 
 

@@ -43,8 +43,13 @@ class Audits:
             if self.stale:
                 self.take()
             elif asked_now or self.board.stopping(step):
-                self.board = preflight.ask_again(self.binding.control, self.change, self.board, step)
-                self.binding.note("preflight", {**events.audited(self.board), "again": step})
+                self._ask_again(self.board, step)
         elif self.stale:
-            self.board = preflight.ask_again(self.binding.control, self.change, self.board, step)
+            self._ask_again(self.board, step)
         self.board.require_go(step)
+
+    def _ask_again(self, old: Board, step: str) -> None:
+        self.board = preflight.ask_again(self.binding.control, self.change, old, step)
+        told = events.audited(self.board, before=old)
+        if told["asked"]:
+            self.binding.note("preflight", {**told, "again": step})

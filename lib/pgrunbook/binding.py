@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import importlib.metadata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
 
-from pgrunbook import continuity, merging, pooler, session, step
-from pgrunbook.errors import ConnectionLost, StepCancelled
+from pgrunbook import continuity, merging, pooler, session, versions
+from pgrunbook.errors import ConnectionLost
 from pgrunbook.journal import Journal
 from pgrunbook.ledger import Ledger, hold_work_lock
 from pgrunbook.observers import Observation
 from pgrunbook.pace import Progress
 from pgrunbook.patience import Blocker
 from pgrunbook.session import Connection, ServerFacts
-from pgrunbook.step import Budgets, Cancelled, Job, Outcome
+from pgrunbook.stage import Stage
+from pgrunbook.step import Budgets, Cancelled
 from pgrunbook.target import Target
 
-__all__ = ["Binding", "library_version"]
+__all__ = ["Binding"]
 
 
 @dataclass(slots=True)
@@ -39,9 +38,14 @@ class Binding:
     records: Path
     operator: str
     budgets: Budgets = field(default_factory=Budgets)
+    scripts: Mapping[str, str] = field(default_factory=dict)
+    """The text of each script of the change by its SHA-256, for the ledger's archive."""
     on_wait: Callable[[Sequence[Blocker], int], None] = lambda _blockers, _attempt: None
     on_sample: Callable[[Observation], None] = lambda _observation: None
     on_progress: Callable[[Progress], None] = lambda _progress: None
+    on_stage: Callable[[Stage], None] = lambda _stage: None
+    estimating: bool = False
+    """Somebody watches and wants to know how long a job takes."""
     facts: ServerFacts = field(init=False)
     journal: Journal = field(init=False)
     news: list[str] = field(default_factory=list)
@@ -125,7 +129,7 @@ class Binding:
 
     def note(self, kind: str, detail: Mapping[str, object] | None = None, *, step: str = "") -> None:
         """Remember an event: in the ledger when this run writes it, and in the journal always."""
-        detail = {key: _redacted(self.target, value) for key, value in (detail or {}).items()}
+        detail = self.target.mask.whole(detail or {})
         number = self.journal.number()
         told = False
         if self._writing:
@@ -148,7 +152,7 @@ class Binding:
         self, ledger: Ledger, kind: str, detail: Mapping[str, object], *, step: str, actor: str
     ) -> None:
         """Remember an event over another connection, while those of this run are busy; safe from any thread."""
-        detail = {key: _redacted(self.target, value) for key, value in detail.items()}
+        detail = self.target.mask.whole(detail)
         number = self.journal.number()
         told = False
         if self._began:
@@ -190,9 +194,10 @@ class Binding:
             run_id=self.run_id,
             change=self.change,
             operator=self.operator,
-            version=library_version(),
+            version=versions.library(),
             facts=self.facts,
         )
+        ledger.keep(self.scripts)
         merged = merging.merge_left(ledger, self.journal)
         merging.merge(ledger, self.journal, run_id=self.run_id, change=self.change)
         self._writing = self._began = True
@@ -213,50 +218,6 @@ class Binding:
     def resume(self) -> None:
         """Forget an earlier request to stop."""
         self._cancelled = False
-
-    def perform(self, job: Job) -> Outcome:
-        """Run one script and return how it went; the journal knows before and after.
-
-        Raises ConnectionLost when the session went on which it was decided that the script is to run.
-        """
-        work, ledger = self.work, self.writer
-        ended = self.journal.number()
-        self.journal.write(
-            f"{job.kind} starting",
-            step=job.step,
-            actor=self.operator,
-            detail={"file": job.script.label},
-            in_ledger=True,
-        )
-        hands = step.Hands(
-            work=work,
-            ledger=ledger,
-            entry=ended,
-            watch=lambda: session.connect(self.target, purpose=f"watch {self.run_id}"),
-            run_id=self.run_id,
-            actor=self.operator,
-            budgets=self.budgets,
-            checkpoint=self.checkpoint,
-            on_wait=self.on_wait,
-            on_sample=self.on_sample,
-        )
-        try:
-            outcome = step.perform(job, hands)
-        except BaseException as error:
-            cancelled = isinstance(error, StepCancelled) or not isinstance(error, Exception)
-            self.journal.write(
-                f"{job.kind} {'cancelled' if cancelled else 'failed'}",
-                step=job.step,
-                actor=self.operator,
-                detail={"reason": self.target.redacted(str(error))},
-                in_ledger=hands.told,
-                n=ended,
-            )
-            raise
-        self.journal.write(
-            f"{job.kind} done", step=job.step, actor=self.operator, detail=outcome.facts, in_ledger=True
-        )
-        return dataclasses.replace(outcome, notices=(*self.told_news(), *outcome.notices))
 
     def told_news(self) -> tuple[str, ...]:
         """Return what became of the server, once."""
@@ -283,18 +244,3 @@ class Binding:
             self.news.append(sentence)
             self.note("server changed", {"what": sentence})
         return conn
-
-
-def library_version() -> str:
-    """Return the version of this library."""
-    return importlib.metadata.version("pgrunbook")
-
-
-def _redacted(target: Target, value: object) -> object:
-    if isinstance(value, str):
-        return target.redacted(value)
-    if isinstance(value, Mapping):
-        return {key: _redacted(target, inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_redacted(target, inner) for inner in value]
-    return value

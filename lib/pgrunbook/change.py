@@ -65,6 +65,12 @@ class Change:
         return next(headings, "") or self.name
 
     @property
+    def scripts(self) -> tuple[Script, ...]:
+        """Return every file of the change that may be sent to the target."""
+        steps = [script for step in self.steps for script in (step.migrate, step.verify, *step.rollback)]
+        return (*self.preflight, *self.remedies, *steps, *self.timings)
+
+    @property
     def tables(self) -> tuple[str, ...]:
         """Return the live tables that the change claims to lock, in order of first appearance.
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Set
 from enum import Enum
 from typing import Any
 
-__all__ = ["storable", "text"]
+__all__ = ["shorten", "storable", "text"]
 
 _LONE = re.compile("[\ud800-\udfff]")
 
@@ -41,3 +41,12 @@ def storable(value: object) -> Any:
 def text(value: str) -> str:
     """Return a text that PostgreSQL stores and UTF-8 can write: NUL and half a surrogate pair as signs."""
     return _LONE.sub("\ufffd", value.replace("\0", "\u2400"))
+
+
+def shorten(value: str, limit: int) -> str:
+    """Return the text, cut to about `limit` characters and saying how long it was.
+
+    >>> shorten("abcdefgh", 3)
+    'abc… (8 characters)'
+    """
+    return value if len(value) <= limit else f"{value[:limit]}… ({len(value):,} characters)"

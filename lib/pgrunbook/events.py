@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 
-from pgrunbook.change import Change
-from pgrunbook.explain import Timing
+from pgrunbook import versions
+from pgrunbook.change import Change, Script
+from pgrunbook.detail import shorten
+from pgrunbook.explain import Timing, misses
 from pgrunbook.preflight import Board, Finding
 from pgrunbook.rehearsal import FileRehearsal, Rehearsal, TableLock
 from pgrunbook.session import ServerFacts
@@ -15,7 +18,8 @@ __all__ = ["audited", "opened", "rehearsed", "timed", "verified"]
 
 Detail = Mapping[str, object]
 
-SAMPLE = 5
+ROWS, CELL = 50, 200
+"""Rows of a check that are kept, and characters of a value."""
 
 
 def opened(
@@ -24,13 +28,11 @@ def opened(
     facts: ServerFacts,
     *,
     operator: str,
-    version: str,
     stall_ms: int,
     window_ends: str = "",
+    approvals: int = 1,
 ) -> Detail:
-    """Return who runs what where and until when, and the hash of every file of the change."""
-    steps = [script for step in change.steps for script in (step.migrate, step.verify, *step.rollback)]
-    scripts = [*change.preflight, *change.remedies, *steps, *change.timings]
+    """Return who runs what where with what and until when, and the hash of every file of the change."""
     return {
         "change": change.name,
         "title": change.title,
@@ -39,17 +41,26 @@ def opened(
         "operator": operator,
         "server": f"PostgreSQL {facts.version}",
         "cluster": facts.cluster,
-        "version": version,
+        "version": versions.library(),
+        "versions": versions.ours(),
         "stall_budget_ms": stall_ms,
+        "approvals_needed": approvals,
         **({"window_ends": window_ends} if window_ends else {}),
-        "scripts": {script.label: script.sha256 for script in scripts},
+        "scripts": {script.label: script.sha256 for script in change.scripts},
         **({"checklist": [item.facts for item in change.checklist.items]} if change.checklist.items else {}),
     }
 
 
-def audited(board: Board) -> Detail:
-    """Return the verdict of a board and what each check found."""
-    return {"verdict": "GO" if board.go else "NO-GO", "checks": [_finding(one) for one in board.findings]}
+def audited(board: Board, *, before: Board | None = None) -> Detail:
+    """Return the verdict of a board and what each check found.
+
+    With the board `before` it, which of the checks were asked again since.
+    """
+    said = {"verdict": "GO" if board.go else "NO-GO", "checks": [_finding(one) for one in board.findings]}
+    if before is None:
+        return said
+    known = {id(one) for one in before.findings}
+    return {**said, "asked": [one.label for one in board.findings if id(one) not in known]}
 
 
 def verified(findings: Sequence[Finding]) -> Detail:
@@ -67,10 +78,23 @@ def rehearsed(done: Rehearsal) -> Detail:
     }
 
 
-def timed(timings: Sequence[Timing], *, after: bool) -> Detail:
-    """Return the median, the rows and the plan of each query; times in milliseconds."""
+def timed(timings: Sequence[Timing], scripts: Sequence[Script], *, after: bool) -> Detail:
+    """Return each query's cost and plan, and after the change what it misses of its script; times in milliseconds."""
+    expected = {script.name: script.header.expect for script in scripts if after}
     queries = [
-        {"name": one.name, "median_ms": round(one.median_ms, 4), "rows": one.rows, "plan": one.nodes[0]}
+        {
+            "name": one.name,
+            "title": one.title,
+            "median_ms": round(one.median_ms, 4),
+            "runs_ms": [round(ms, 4) for ms in one.runs_ms],
+            "rows": one.rows,
+            "plan": one.nodes[0],
+            "nodes": list(one.nodes),
+            "shared_hit": one.shared_hit,
+            "shared_read": one.shared_read,
+            "explain": one.text,
+            **({"missed": missed} if (missed := misses(one, expected.get(one.name))) else {}),
+        }
         for one in timings
     ]
     return {"when": "after" if after else "before", "queries": queries}
@@ -85,8 +109,25 @@ def _finding(finding: Finding) -> Detail:
         "problem": finding.problem,
         "unproved": finding.unproved,
         "cost": finding.cost,
-        "sample": [{key: str(value) for key, value in row.items()} for row in finding.rows[:SAMPLE]],
+        **({"before": finding.before} if finding.before else {}),
+        **_found(finding),
     }
+
+
+def _found(finding: Finding) -> Detail:
+    """Return the rows of a finding, in the order of its columns, and what it means where it found something."""
+    said = {"effect": finding.effect, "next": finding.remedy} if finding.stops or finding.warns else {}
+    rows = [[_cell(row.get(name)) for name in finding.columns] for row in finding.rows[:ROWS]]
+    return {**said, **({"columns": list(finding.columns), "found": rows} if rows else {})}
+
+
+def _cell(value: object) -> object:
+    if value is None or isinstance(value, bool | int):
+        return value
+    said = (
+        json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, dict | list) else str(value)
+    )
+    return shorten(said, CELL)
 
 
 def _file(file: FileRehearsal) -> Detail:

@@ -11,13 +11,15 @@ from typing import Any
 import psycopg
 
 from pgrunbook.change import Script
+from pgrunbook.detail import shorten
 from pgrunbook.errors import CheckFailed
 from pgrunbook.header import Expectation
 from pgrunbook.session import Connection
 
 __all__ = ["Timing", "measure", "measure_before", "misses"]
 
-RUNS = 25
+RUNS, LONGEST = 25, 10_000
+"""Executions of a query, and characters of its plan that are kept."""
 # A query may be about what the change makes.
 _NOT_THERE_YET = (
     psycopg.errors.UndefinedTable,
@@ -39,6 +41,8 @@ class Timing:
     indexes: tuple[str, ...]
     shared_hit: int
     shared_read: int
+    text: str = ""
+    """The plan as EXPLAIN writes it for people; without its times where there was none left to run it again."""
 
     @property
     def median_ms(self) -> float:
@@ -54,19 +58,15 @@ def measure(conn: Connection, script: Script, *, runs: int = RUNS, timeout_ms: i
     CheckFailed with the server's reason.
     """
     ends = time.perf_counter() + timeout_ms / 1000
-    explain = b"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + script.statements[0].text.encode()
     times: list[float] = []
     plan: dict[str, Any] = {}
     try:
         while len(times) < runs and (not times or time.perf_counter() < ends):
-            with conn.transaction(force_rollback=True):
-                conn.execute("SET TRANSACTION READ ONLY")
-                conn.execute(f"SET LOCAL statement_timeout = {int(timeout_ms)}")
-                row = conn.execute(explain).fetchone()
-            assert row is not None
-            result = next(iter(row.values()))[0]
+            result = _explain(conn, script, "ANALYZE, BUFFERS, FORMAT JSON", timeout_ms)[0][0]
             times.append(float(result["Execution Time"]))
             plan = result["Plan"]
+        again = time.perf_counter() + times[-1] / 1000 < ends
+        text = "\n".join(_explain(conn, script, "ANALYZE, BUFFERS" if again else "COSTS", timeout_ms))
     except psycopg.Error as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise CheckFailed(label=script.label, reason=reason) from error
@@ -80,7 +80,16 @@ def measure(conn: Connection, script: Script, *, runs: int = RUNS, timeout_ms: i
         indexes=tuple(dict.fromkeys(node["Index Name"] for node in _walk(plan) if "Index Name" in node)),
         shared_hit=int(plan.get("Shared Hit Blocks", 0)),
         shared_read=int(plan.get("Shared Read Blocks", 0)),
+        text=shorten(text, LONGEST),
     )
+
+
+def _explain(conn: Connection, script: Script, options: str, timeout_ms: int) -> list[Any]:
+    with conn.transaction(force_rollback=True):
+        conn.execute("SET TRANSACTION READ ONLY")
+        conn.execute(f"SET LOCAL statement_timeout = {int(timeout_ms)}")
+        explain = f"EXPLAIN ({options}) {script.statements[0].text}".encode()
+        return [next(iter(row.values())) for row in conn.execute(explain)]
 
 
 def measure_before(conn: Connection, scripts: Iterable[Script]) -> tuple[Timing, ...]:

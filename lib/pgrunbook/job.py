@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import psycopg
@@ -14,9 +14,10 @@ from pgrunbook.change import Script
 from pgrunbook.errors import LockNotTaken, StepCancelled, WindowEnded
 from pgrunbook.forecast import Fit
 from pgrunbook.ledger import Ledger, Status
-from pgrunbook.observers import Observation
+from pgrunbook.observers import Observation, Watch
 from pgrunbook.patience import Attempt, Blocker
 from pgrunbook.session import Connection
+from pgrunbook.stage import Stage
 
 __all__ = ["Budgets", "Cancelled", "Hands", "Job", "Outcome", "event", "mark", "record_failure"]
 
@@ -121,6 +122,9 @@ class Hands:
     checkpoint: Callable[[], None] = lambda: None
     on_wait: Callable[[Sequence[Blocker], int], None] = lambda _blockers, _attempt: None
     on_sample: Callable[[Observation], None] = lambda _observation: None
+    on_stage: Callable[[Stage], None] = lambda _stage: None
+    stage: Stage | None = None
+    """What the job does now, once it does something."""
     ran: bool = False
     """A statement outside a transaction came to its end: what it made stays, whatever happens then."""
     told: bool = True
@@ -131,6 +135,19 @@ class Hands:
     """The moment of time.perf_counter() at which waiting and building have to end; None: no window was set."""
     window_ends: str = ""
     """The end of the window in words."""
+    watched: Watch | None = None
+    """Who watches the job, once somebody does."""
+
+    @property
+    def observation(self) -> Observation:
+        """Return what was seen of the job so far."""
+        return self.watched.observation if self.watched else Observation()
+
+    def at(self, doing: str, *, holds: bool = False) -> None:
+        """Tell what the job does now; `holds` once it has its locks."""
+        if self.stage is not None:
+            self.stage = replace(self.stage, doing=doing, holds=holds)
+            self.on_stage(self.stage)
 
     @property
     def left_s(self) -> float | None:

@@ -7,6 +7,7 @@ import time
 import psycopg
 
 from pgrunbook import concurrent, definition, proof, session
+from pgrunbook import stage as stages
 from pgrunbook.definition import Likeness
 from pgrunbook.errors import RunbookError, StepCancelled, StepFailed, WindowEnded
 from pgrunbook.failure import STANDS, explained, explaining
@@ -37,6 +38,7 @@ def perform(job: Job, hands: Hands, began: float, notices: list[str]) -> Outcome
         Watch(hands.watch, ours, tables, hands.on_sample, began, outside=True) as watch,
         Hold(hands.work, left_ms) as window,
     ):
+        hands.watched = watch
         try:
             left = _run(job, hands, notices, window)
         except RunbookError:
@@ -62,6 +64,7 @@ def perform(job: Job, hands: Hands, began: float, notices: list[str]) -> Outcome
         except BaseException:
             concurrent.what_is_left(hands.ledger.conn, statement)
             raise
+    hands.at(stages.VERIFIES)
     with explaining(job, left):
         proof.prove(job, hands.ledger.conn, left=left)
     outcome = Outcome(
@@ -116,6 +119,7 @@ def _run(job: Job, hands: Hands, notices: list[str], window: Hold) -> str:
     try:
         if statement.verb == "DROP INDEX" and there is not None and before is None:
             raise psycopg.errors.UndefinedObject
+        hands.at(f"runs {statement.verb} in line {statement.line}")
         work.execute(job.script.text.encode())
     except psycopg.errors.UndefinedObject:
         # Another session, perhaps an earlier one of ours, was at it and has come to its end.

@@ -95,6 +95,7 @@ def acquire(
     policy: Sequence[Attempt] = POLICY,
     limit_s: float | None = None,
     on_wait: Callable[[Sequence[Blocker], int], None] = lambda _blockers, _attempt: None,
+    on_ask: Callable[[], None] = lambda: None,
     checkpoint: Callable[[], None] = lambda: None,
 ) -> Acquired:
     """Begin a transaction on `work` that holds all locks, in one fixed order; return how it went.
@@ -102,7 +103,8 @@ def acquire(
     Looks from a second connection first and does not ask while an old conflicting holder is there, so
     that nobody has to queue behind our request. No attempt, however many locks it is for, waits longer than
     half the stall budget or its row of the policy, whichever is less. An autovacuum worker is asked to give
-    way, unless it works against wraparound. `checkpoint` is called between attempts and may raise to stop.
+    way, unless it works against wraparound. `on_ask` is called before each attempt, `checkpoint`
+    between attempts; it may raise to stop.
     Raises LockNotTaken after the last row, or after `limit_s` seconds, by default the worst case of the
     policy; then, as after any other error, no transaction is open (PostgreSQL manual, 13.3.1 and
     `lock_timeout`).
@@ -119,6 +121,7 @@ def acquire(
         asked += 1
         timeout_ms = max(1, min(row.lock_timeout_ms, stall_budget_ms // 2))
         longest_ms = max(longest_ms, timeout_ms)
+        on_ask()
         asked_at = time.perf_counter()
         taken = _ask(work, ordered, timeout_ms)
         now = time.perf_counter()

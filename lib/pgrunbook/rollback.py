@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pgrunbook import concurrent, standing
+from pgrunbook import concurrent, performance, standing
 from pgrunbook.apply import in_place, tell_what_happened
 from pgrunbook.binding import Binding
 from pgrunbook.change import Change, Step
@@ -83,7 +83,8 @@ def _undo(binding: Binding, chosen: Step, detail: Mapping[str, Any]) -> list[Out
     for number, script in enumerate(chosen.rollback[first:], start=first + 1):
         last = number == len(chosen.rollback)
         outcomes.append(
-            binding.perform(
+            performance.perform(
+                binding,
                 Job(
                     change=binding.change,
                     step=chosen.name,
@@ -95,7 +96,7 @@ def _undo(binding: Binding, chosen: Step, detail: Mapping[str, Any]) -> list[Out
                     kind="rollback",
                     part=script.label,
                     resumed=detail.get("part") == script.label,
-                )
+                ),
             )
         )
     return outcomes

@@ -10,7 +10,7 @@ from typing import Any
 
 from pgrunbook import events, explain, preflight, prospect, repair, rollback, signalling, standing, violation
 from pgrunbook.audits import Audits
-from pgrunbook.binding import Binding, library_version
+from pgrunbook.binding import Binding
 from pgrunbook.chain import Chain
 from pgrunbook.change import Change, Step
 from pgrunbook.errors import GateClosed, PreflightFailed, StepCancelled, WindowTooShort
@@ -69,8 +69,9 @@ class Run:
         self.run_id = self.run_id or new_run_id(self.change.name)
         self.gates = Gates(self.approvals_needed)
         self.binding = Binding(
-            self.change.name, self.target, self.run_id, self.records, self.operator, budgets=self.budgets
-        )
+            self.change.name, self.target, self.run_id, self.records, self.operator, budgets=self.budgets,
+            scripts={one.sha256: one.text for one in self.change.scripts},
+        )  # fmt: skip
         self.binding.on_wait = self._waits
         self.audits = Audits(self.change, self.binding)
         self.checklist = Ticking(self.change, self.binding)
@@ -78,8 +79,8 @@ class Run:
             # A run that cannot begin leaves no session.
             opening.callback(self.close)
             opened = events.opened(
-                self.change, self.target, self.facts, operator=self.operator, version=library_version(),
-                stall_ms=self.budgets.stall_ms, window_ends=self.budgets.window,
+                self.change, self.target, self.facts, operator=self.operator, stall_ms=self.budgets.stall_ms,
+                window_ends=self.budgets.window, approvals=self.approvals_needed,
             )  # fmt: skip
             self.binding.note("run opened", opened)
             opening.pop_all()
@@ -252,7 +253,7 @@ class Run:
             self.timed_after = timings
         else:
             timings = self.timed_before = explain.measure_before(self.control, self.change.timings)
-        self.binding.note("timed", events.timed(timings, after=after))
+        self.binding.note("timed", events.timed(timings, self.change.timings, after=after))
         return timings
 
     def status(self) -> list[dict[str, Any]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pgrunbook.script import Script
 from pgrunbook.session import Connection
 
@@ -21,13 +23,15 @@ class Sending:
         self.lines_before = 0
         """Lines of the file before what was sent last: the server counts lines from there."""
 
-    def send(self, work: Connection) -> None:
-        """Send every statement; raises what the server refuses."""
+    def send(self, work: Connection, on_send: Callable[[str], None] = lambda _doing: None) -> None:
+        """Send every statement, after saying which; raises what the server refuses."""
         pieces = self._script.pieces
         before = 0
         for number, (statement, data) in enumerate(pieces, start=1):
             of = f" {number} of {len(pieces)}," if len(pieces) > 1 else ""
-            self.doing = f"it was at statement{of} {statement.verb} in line {statement.line}"
+            at = f"statement{of} {statement.verb} in line {statement.line}"
+            self.doing = f"it was at {at}"
+            on_send(f"runs {at}")
             self.lines_before = before
             work.execute(data)
             before += data.count(b"\n")

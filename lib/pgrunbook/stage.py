@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["ASKS", "BEGINS", "COMMITS", "LOOKS", "VERIFIES", "Stage"]
+__all__ = ["ASKS", "BEGINS", "COMMITS", "LOOKS", "ROLLS_BACK", "STOPS_BUILD", "VERIFIES", "Stage"]
 
 BEGINS = "writes to the ledger that it begins"
 LOOKS = "looks who holds its locks"
 ASKS = "asks for its locks"
 VERIFIES = "verifies that its promise holds"
 COMMITS = "commits"
+ROLLS_BACK = (
+    "ends the statement and rolls its transaction back: nothing of it stays; run the cell again to resume"
+)
+STOPS_BUILD = "ends the statement and drops what is unfinished of its index; run the cell again to resume"
 
 
 @dataclass(frozen=True, slots=True)

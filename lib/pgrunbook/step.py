@@ -9,6 +9,7 @@ import time
 import psycopg
 
 from pgrunbook import outside, patience, proof, session
+from pgrunbook import stage as stages
 from pgrunbook.errors import LockNotTaken, RunnerBusy, StepCancelled, StepFailed, WindowEnded
 from pgrunbook.failure import ROLLED_BACK, UNKNOWN, explained, explaining, overheld
 from pgrunbook.hold import Hold
@@ -30,7 +31,7 @@ def perform(job: Job, hands: Hands) -> Outcome:
     notices: list[str] = []
 
     def note(diagnostic: psycopg.errors.Diagnostic) -> None:
-        notices.append(f"{diagnostic.severity_nonlocalized}: {diagnostic.message_primary}")
+        notices.append(session.heard(hands.work, diagnostic))
 
     hands.work.add_notice_handler(note)
     began = time.perf_counter()
@@ -39,6 +40,7 @@ def perform(job: Job, hands: Hands) -> Outcome:
         hands.deadline, hands.window_ends = job.fit.deadline, hands.budgets.window
         begun |= job.fit.facts
     try:
+        hands.at(stages.BEGINS)
         with explaining(job, "nothing was run"):
             mark(job, hands, job.starts_as)
             event(job, hands, f"{job.kind} started", begun)
@@ -62,6 +64,8 @@ def _in_transaction(job: Job, hands: Hands, began: float, notices: list[str]) ->
     work = hands.work
     tables = [claim.table for claim in header.locks]
     with Watch(hands.watch, session.pid(work), tables, hands.on_sample, began) as watch:
+        hands.watched = watch
+        hands.at(stages.LOOKS)
         try:
             acquired = patience.acquire(
                 work,
@@ -71,6 +75,7 @@ def _in_transaction(job: Job, hands: Hands, began: float, notices: list[str]) ->
                 policy=hands.budgets.policy,
                 limit_s=_least(hands.budgets.patience_s, hands.left_s),
                 on_wait=hands.on_wait,
+                on_ask=lambda: hands.at(stages.ASKS),
                 checkpoint=hands.checkpoint,
             )
         except Cancelled:
@@ -104,11 +109,13 @@ def _in_transaction(job: Job, hands: Hands, began: float, notices: list[str]) ->
                     f"SET LOCAL statement_timeout = {_timeout(limit_ms)};"
                     f" SET LOCAL idle_in_transaction_session_timeout = {_timeout(limit_ms)}"
                 )
-                sending.send(work)
+                sending.send(work, lambda doing: hands.at(doing, holds=True))
                 if job.proof is not None:
+                    hands.at(stages.VERIFIES, holds=True)
                     sending.doing = f"it was at its proof, {job.proof.label}"
                 proof.prove(job, work)
                 sending.doing = "it was writing to the ledger"
+                hands.at(stages.COMMITS, holds=True)
                 hands.checkpoint()
                 held_ms = (time.perf_counter() - acquired.at) * 1000
                 outcome = Outcome(

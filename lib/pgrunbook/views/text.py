@@ -6,6 +6,8 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
+from pgrunbook.detail import shorten
+
 __all__ = ["encodable", "marks", "shorten", "visible"]
 
 _NAMED = {"\n": "↵", "\t": "⇥", "\r": "␍"}
@@ -52,15 +54,6 @@ def visible(text: object) -> str:
     """
     line = str(text)
     return line if _PLAIN.fullmatch(line) else "".join(run for run, _ in marks(line))
-
-
-def shorten(text: str, limit: int) -> str:
-    """Return the text, cut to about `limit` characters and saying how long it was.
-
-    >>> shorten("abcdefgh", 3)
-    'abc… (8 characters)'
-    """
-    return text if len(text) <= limit else f"{text[:limit]}… ({len(text):,} characters)"
 
 
 def encodable(text: str) -> str:

@@ -1,0 +1,97 @@
+"""The performance of a job: what was seen of it is told when no lock is held any more, also where it failed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+import throwaway
+from throwaway import apply, refused, roll_back, running, tight, write
+
+from pgrunbook.observers import trace
+from pgrunbook.observers.locks import Side
+
+if TYPE_CHECKING:
+    from conftest import Elsewhere
+
+    from pgrunbook.run import Run
+
+Conn = psycopg.Connection[dict[str, Any]]
+
+
+@pytest.fixture(autouse=True)
+def _table(conn: Conn) -> None:
+    conn.execute(throwaway.TABLE)
+
+
+def observed(run: Run) -> list[dict[str, Any]]:
+    return [one["detail"] for one in run.ledger.events(run_id=run.run_id, kind="observed")]
+
+
+def test_each_job_is_told_with_what_was_seen_of_it(database: str, tmp_path: Path) -> None:
+    with running(write(tmp_path), database, tmp_path) as run:
+        apply(run)
+        roll_back(run, "002")
+        told = observed(run)
+        assert [(one["job"], one["file"]) for one in told] == [
+            ("apply", "migrate/001_add_note.sql"),
+            ("apply", "migrate/002_build_index.sql"),
+            ("apply", "migrate/003_require_code.sql"),
+            ("rollback", "rollback/003_require_code.sql"),
+        ]
+        assert all(one["watched_ms"] > 0 and one["stall_budget_ms"] == 100 for one in told)
+        # Sizes are known when the step is over, which is too late for its own event.
+        before, after = told[1]["sizes"]["things, indexes"]
+        assert after > before
+        about = [one["kind"] for one in run.ledger.events(run_id=run.run_id) if one["step"]]
+        assert about[:4] == ["gate", "apply started", "apply done", "observed"]
+        assert run.check_chain()
+
+
+def test_who_waited_behind_a_step_is_told(database: str, tmp_path: Path, elsewhere: Elsewhere) -> None:
+    files = throwaway.step(
+        "ALTER TABLE things ADD COLUMN note text; SELECT pg_sleep(0.5);", head="-- hold_budget: 20 s"
+    )
+    with running(write(tmp_path, files), database, tmp_path, budgets=tight(stall_ms=5000)) as run:
+        waiting: list[Any] = []
+
+        def begun(_seen: object) -> None:
+            if not waiting:
+                waiting.append(elsewhere.submit("SELECT * FROM things"))
+
+        run.binding.on_sample = begun
+        apply(run)
+        waiting[0].result(timeout=10)
+        (told,) = observed(run)
+    waits = [one for one in trace.observation(told).waits if one.side is Side.BEHIND_US]
+    assert {one.pid for one in waits} == {elsewhere.pid}
+    assert max(one.waited_ms for one in waits) > 50
+    assert told["worst_stall_ms"] >= max(one.waited_ms for one in waits) - 0.1
+
+
+def test_who_was_in_the_way_is_told_also_where_the_step_never_came(
+    database: str, tmp_path: Path, elsewhere: Elsewhere
+) -> None:
+    with running(write(tmp_path), database, tmp_path) as run:
+        elsewhere.begin_and_hold("SELECT * FROM things")
+        refused(run)
+        (told,) = observed(run)
+        assert run.ledger.events(run_id=run.run_id)[-1]["kind"] == "observed"
+    (holder,) = told["in_the_way"]
+    assert holder["who"].startswith(f"pid {elsewhere.pid}")
+    assert (holder["on"], holder["state"]) == ("things", "idle in transaction")
+    assert holder["to_ms"] > holder["from_ms"]
+
+
+def test_where_the_server_is_gone_the_journal_keeps_what_was_seen(database: str, tmp_path: Path) -> None:
+    files = throwaway.step(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name ~ 'pgrunbook'"
+    )
+    with running(write(tmp_path, files), database, tmp_path) as run:
+        assert "failed" in refused(run)
+        (kept,) = [one for one in run.binding.journal.pending() if one["kind"] == "observed"]
+        assert kept["detail"]["job"] == "apply"
+        run.binding.begin_writing()
+        assert [one["file"] for one in observed(run)] == ["migrate/001_only.sql"]
