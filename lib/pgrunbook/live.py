@@ -25,7 +25,11 @@ T = TypeVar("T")
 async def perform(run: Run, name: str, work: Callable[[], T], *, stoppable: bool = True) -> T:
     """Return what work gives, done in a thread, with a panel and its buttons where somebody watches."""
     news = News()
-    run.on_wait, run.binding.on_sample, run.binding.on_progress = news.waits, news.sampled, news.repaired
+    bound = run.binding
+    run.on_wait, bound.on_sample, bound.on_progress, bound.on_stage = (
+        news.waits, news.sampled, news.repaired, news.at,
+    )  # fmt: skip
+    bound.estimating = kernel.attended()
     if not kernel.attended():
         return await conduct(name, work, cancel=run.cancel)
     panel = StepPanel(name, stoppable=stoppable)

@@ -139,7 +139,7 @@ class News:
             more = f" and {len(blockers) - 1} more" if len(blockers) > 1 else ""
             return f"waits because of {blockers[0].who}{more}; it does not queue"
         if stage is None:
-            return "works"
+            return "works batch by batch" if self._progress is not None else "works"
         if stage.doing == ASKS and self._attempts > 1:
             return f"{ASKS}, try {self._attempts}"
         if (build := self._running_build()) is not None:

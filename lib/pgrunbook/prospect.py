@@ -10,6 +10,7 @@ from pgrunbook.binding import Binding
 from pgrunbook.change import Change, Step
 from pgrunbook.rehearsal import Rehearsal
 from pgrunbook.server import Server
+from pgrunbook.stage import Stage
 
 __all__ = ["rehearse", "remaining"]
 
@@ -28,6 +29,10 @@ def rehearse(binding: Binding, change: Change, server: Server) -> Rehearsal:
     left = dataclasses.replace(change, steps=remaining(binding, change))
     path = session.rows(binding.control, "search_path")[0]["path"]
     name = f"rehearsal_{change.name[:30]}_{secrets.token_hex(3)}"
-    done = rehearsal.rehearse(left, binding.target, server, name=name, search_path=path)
+
+    def on_file(label: str) -> None:
+        binding.on_stage(Stage(label, f"rehearses {label}"))
+
+    done = rehearsal.rehearse(left, binding.target, server, name=name, search_path=path, on_file=on_file)
     binding.note("rehearsed", events.rehearsed(done))
     return done
