@@ -41,7 +41,7 @@ _pids: WeakKeyDictionary[Connection, int] = WeakKeyDictionary()
 _masks: WeakKeyDictionary[Connection, Mask] = WeakKeyDictionary()
 # The columns of our queries that hold what other sessions have written.
 STATEMENTS = frozenset({"query", "statement"})
-WORDS = frozenset({"application_name", "application", "who", "backend"})
+WORDS = frozenset({"application_name", "application", "who", "backend", "state", "standby"})
 
 
 class _Guarded(psycopg.Connection[DictRow]):
