@@ -54,7 +54,12 @@ def sample() -> str:
 
 @pytest.fixture
 def operator(
-    notebook: Lab, browser: Browser, server: embedded.Server, eventually: Callable[..., Any], sample: str
+    request: pytest.FixtureRequest,
+    notebook: Lab,
+    browser: Browser,
+    server: embedded.Server,
+    eventually: Callable[..., Any],
+    sample: str,
 ) -> Iterator[Operator]:
     """An operator before the freshly opened notebook; the target is a fresh database."""
     lab = notebook
@@ -73,6 +78,7 @@ def operator(
             someone.open()
             yield someone
         finally:
+            someone.look(f"end_of_{request.node.name}")
             for other in someone.others:
                 other.close()
             context.close()

@@ -185,6 +185,16 @@ class Operator:
         self.page.locator(f'.lm-MenuBar-itemLabel:text-is("{bar}")').click()
         self.page.locator(f'.lm-Menu-itemLabel:text-is("{item}")').click()
 
+    def run_from(self, source: str) -> None:
+        """Run a cell and all below it."""
+        self.cell(source).locator(".jp-InputArea-editor").click()
+        self.menu("Run", "Run Selected Cell and All Below")
+
+    def look(self, name: str) -> None:
+        """Take a picture where somebody wants to look at them: BROWSER_PICTURES names a folder."""
+        if folder := os.environ.get("BROWSER_PICTURES"):
+            self.page.screenshot(path=Path(folder) / f"{name}.png")
+
     def cell(self, source: str) -> Locator:
         return self.page.locator(".jp-CodeCell").filter(has_text=source).first
 
@@ -209,6 +219,8 @@ class Operator:
         return self.cell(source).locator(".jp-OutputArea-output").first.inner_text()
 
     def waits_in_the_way(self, who: str) -> None:
+        # The gate shows them too while it waits.
+        self.button("GO").wait_for(state="hidden")
         self.page.get_by_text(re.compile(rf"pid \d+ '{who}' holds AccessShareLock")).wait_for()
 
     def somebody(self, name: str) -> psycopg.Connection[Any]:
@@ -225,7 +237,9 @@ class Operator:
         return str(row[0]) if row else "not run"
 
     def events(self) -> list[tuple[str, str]]:
-        found = self.conn.execute("SELECT kind, actor FROM pgrunbook.event WHERE step <> '' ORDER BY id")
+        found = self.conn.execute(
+            "SELECT kind, actor FROM pgrunbook.event WHERE step <> '' AND kind <> 'observed' ORDER BY id"
+        )
         return [(str(kind), str(actor)) for kind, actor in found]
 
     def saved(self, source: str, shows: str) -> list[Any]:
