@@ -125,7 +125,7 @@ def test_what_happens_while_the_server_is_gone_is_remembered(
     bound.begin_writing()
     bound.control.close()
     with monkeypatch.context() as patched:
-        patched.setattr(psycopg, "connect", lambda *_, **__: pytest.fail("it connects"))
+        patched.setattr(psycopg.Connection, "connect", lambda *_, **__: pytest.fail("it connects"))
         bound.note("alone")
     assert [entry["kind"] for entry in bound.journal.pending()] == ["alone"]
 

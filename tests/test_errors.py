@@ -301,6 +301,11 @@ TEXTS: list[tuple[RunbookError, int, str]] = [
         " --approve-all --reason TEXT on the command line; nothing was changed",
     ),
     (
+        errors.ApprovalRefused(step="001_a", reason="bob has approved it already", next_step="ask another"),
+        3,
+        "001_a was not approved: bob has approved it already\n  next: ask another",
+    ),
+    (
         errors.Stopped(),
         1,
         "the command was stopped: what was done before stays done, nothing else was begun\n"
@@ -675,6 +680,42 @@ TEXTS: list[tuple[RunbookError, int, str]] = [
         1,
         "r1/record.html was not printed to PDF\n  /usr/bin/chromium: exit code 1, no space\n"
         "  next: set PGRUNBOOK_CHROMIUM to another Chromium, or open the page in any browser and print it there",
+    ),
+    (
+        errors.NotComparable(runs=("r1", "r2"), changes=("010_a", "020_b")),
+        1,
+        "run r1 is of 010_a, run r2 of 020_b\n"
+        "  next: name two runs of one change; `pgrunbook records CHANGE` lists them",
+    ),
+    (
+        errors.NoRecord(file="r/record.html", found="it is empty"),
+        1,
+        "r/record.html is no record of a run, or no longer: it is empty\n"
+        "  next: take the file from where it was first kept, or write it again with `pgrunbook record RUN`",
+    ),
+    (
+        errors.RecordDiffers(file="record.html", found="its seal is broken", details=["event 5 (gate 001)"]),
+        1,
+        "record.html is not as it was written: its seal is broken\n"
+        "  event 5 (gate 001)\n"
+        "  next: do not trust it; take another copy, or write it again with `pgrunbook record RUN`",
+    ),
+    (
+        errors.RecordDiffers(file="record.html", found="another cluster", next_step="name the right one"),
+        1,
+        "record.html is not as it was written: another cluster\n  next: name the right one",
+    ),
+    (
+        errors.SignatureRefused(
+            file="record.html", found="there is none", details=["Could not"], next_step="ask for it"
+        ),
+        1,
+        "record.html is not proved to be signed: there is none\n  Could not\n  next: ask for it",
+    ),
+    (
+        errors.NotSigned(file="record.html", found="no key", details=["said"], next_step="name one"),
+        1,
+        "record.html is written, but it is not signed: no key\n  said\n  next: name one",
     ),
 ]
 

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.static
 LAYERS = (
     ("masking",),
     ("errors", "detail"),
-    ("checklist",),
+    ("checklist", "evidence"),
     ("lockmode", "target", "queries", "server", "journal", "history", "kernel"),
     ("naming", "folder", "places", "printing", "identity", "loading", "window", "spec", "made", "versions"),
     ("seal", "signature"),
@@ -41,7 +41,7 @@ LAYERS = (
         "pooler",
     ),
     ("outcome", "dossier"),
-    ("script", "whereabouts"),
+    ("script", "whereabouts", "shelf", "comparison"),
     ("change", "spells", "sending", "concurrent", "quarantine", "merging", "monitoring", "pending"),
     ("obstacles", "definition", "restoring", "scratch"),
     ("footprint",),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -14,7 +17,12 @@ from throwaway import apply, running, write
 from pgrunbook import dossier, places, record
 from pgrunbook.dossier import Dossier
 from pgrunbook.errors import ChainBroken, UnknownName
+from pgrunbook.history import WRITTEN
+from pgrunbook.ledger import Ledger
 from pgrunbook.run import Run
+
+if TYPE_CHECKING:
+    from conftest import Elsewhere
 
 
 @pytest.fixture(autouse=True)
@@ -38,6 +46,15 @@ def read(file: Path) -> str:
     return file.read_text(encoding="utf-8")
 
 
+def sections(file: Path) -> dict[str, str]:
+    """Return the sections of a page by their id."""
+    return dict(re.findall(r'(?s)<section id="(\w+)">(.*?)</section>', read(file)))
+
+
+def sha256_of(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
 def facts(run: Run) -> Dossier:
     file = run.records / run.run_id / "record.json"
     held = dossier.read(read(file), file=str(file))
@@ -46,9 +63,9 @@ def facts(run: Run) -> Dossier:
 
 
 def test_a_record_holds_the_hashes_of_the_ledger_and_its_facts_are_kept_beside_it(applied: Run) -> None:
+    head = applied.ledger.events(run_id=applied.run_id)[-1]["hash"]
     file = record.write_record(applied, [])
     assert file == applied.records / applied.run_id / "record.html"
-    head = applied.ledger.events(run_id=applied.run_id)[-1]["hash"]
     assert head[:12] in read(file)
     assert sorted(path.name for path in file.parent.iterdir()) == [
         "journal.jsonl",
@@ -62,12 +79,57 @@ def test_a_record_holds_the_hashes_of_the_ledger_and_its_facts_are_kept_beside_i
 
 
 def test_a_record_from_the_ledger_alone_says_the_same(applied: Run) -> None:
-    first = read(record.write_record(applied, []))
+    first = sections(record.write_record(applied, []))
     told = facts(applied)
     shutil.rmtree(applied.records)
-    file, summary = record.from_ledger(applied.ledger, change=applied.change.name, run_id=None)
-    assert (summary.run_id, summary.outcome) == (applied.run_id, "done")
-    assert (read(file), facts(applied)) == (first, told)
+    done = record.from_ledger(applied.ledger, change=applied.change.name, run_id=None, actor="ann")
+    assert (done.summary.run_id, done.summary.outcome, done.unknown) == (applied.run_id, "done", "")
+    again = sections(done.page)
+    # The ledger knows the first one since, and says so in the second.
+    assert WRITTEN in again.pop("events")
+    assert WRITTEN not in first.pop("events")
+    assert again == first
+    assert facts(applied).events[:-1] == told.events
+
+
+def test_the_ledger_knows_each_file_that_was_written(applied: Run) -> None:
+    first = sha256_of(record.write_record(applied, []))
+    again = sha256_of(
+        record.from_ledger(applied.ledger, change=applied.run_id, run_id=None, actor="ann").page
+    )
+    told = applied.ledger.events(run_id=applied.run_id, kind=WRITTEN)
+    assert [(one["actor"], one["detail"]["sha256"]) for one in told] == [("tester", first), ("ann", again)]
+    assert told[1]["detail"]["facts_sha256"] == sha256_of(applied.records / applied.run_id / record.FACTS)
+    # A record makes no run longer.
+    finished = record.from_journal(applied.run_id).finished
+    assert finished is not None
+    assert finished < told[0]["at"]
+
+
+def test_a_role_that_only_reads_gets_the_record_all_the_same(applied: Run, database: str) -> None:
+    record.write_record(applied, [])
+    with throwaway.looking(database) as conn:
+        conn.execute(
+            "CREATE ROLE auditor; GRANT USAGE ON SCHEMA pgrunbook TO auditor;"
+            " GRANT SELECT ON ALL TABLES IN SCHEMA pgrunbook TO auditor; SET ROLE auditor"
+        )
+        try:
+            done = record.from_ledger(Ledger(conn, applied.target), change=applied.run_id, run_id=None)
+        finally:
+            conn.execute("RESET ROLE; DROP OWNED BY auditor; DROP ROLE auditor")
+    assert done.unknown == "permission denied for table event"
+    assert done.summary.outcome == "done"
+    assert len(applied.ledger.events(run_id=applied.run_id, kind=WRITTEN)) == 1
+
+
+def test_a_record_does_not_wait_for_long_for_a_transaction_that_holds_the_chain(
+    applied: Run, elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record, "_WAIT_MS", 50)
+    elsewhere.begin_and_hold("SELECT pg_advisory_xact_lock(7239847, 2)")
+    assert read(record.write_record(applied, []))
+    done = record.from_ledger(applied.ledger, change=applied.run_id, run_id=None)
+    assert done.unknown == "canceling statement due to lock timeout"
 
 
 def test_a_run_that_wrote_nothing_to_the_target_is_told_from_its_journal(
@@ -91,7 +153,7 @@ def test_a_run_whose_database_has_gone_is_told_from_its_journal(
         raise psycopg.OperationalError("connection refused")
 
     with monkeypatch.context() as patched:
-        patched.setattr(psycopg, "connect", gone)
+        patched.setattr(psycopg.Connection, "connect", gone)
         text = read(record.write_record(applied, []))
     assert "not read: the ledger could not be reached any more" in text
     assert "003_require_code" in text
@@ -119,3 +181,6 @@ def test_a_run_that_the_ledger_does_not_know_is_refused(applied: Run) -> None:
     with pytest.raises(UnknownName) as caught:
         record.from_ledger(applied.ledger, change=applied.change.name, run_id="nope")
     assert caught.value.known == (applied.run_id,)
+    with pytest.raises(UnknownName) as caught:
+        record.from_ledger(applied.ledger, change="nope", run_id=None)
+    assert (caught.value.kind, caught.value.known) == ("run or change in the ledger", (applied.run_id,))

@@ -12,10 +12,11 @@ from typing import Any
 
 import psycopg
 
-from pgrunbook import change as changes
 from pgrunbook import (
+    approving,
     contracting,
     duplication,
+    proving,
     race,
     repairing,
     session,
@@ -24,6 +25,7 @@ from pgrunbook import (
     tick,
     workbench,
 )
+from pgrunbook import change as changes
 from pgrunbook.blocking import blockers
 from pgrunbook.errors import FAILED, REFUSED, PreflightFailed, RehearsalDiffers, RunbookError
 from pgrunbook.headless import EmbeddedServer, Opened, Progress, interruptible, say
@@ -103,7 +105,7 @@ def apply(given: argparse.Namespace) -> int:
             first, *others = run.change.steps
             board.require_go(first.name)
             tick.tick_all(run, ticks)
-            run.decide_by_policy(first.name)
+            asked = approving.opened(run, first.name, progress)
             if run.remaining() and not given.no_rehearsal:
                 with EmbeddedServer() as running:
                     done = run.rehearse(running)
@@ -113,8 +115,8 @@ def apply(given: argparse.Namespace) -> int:
                 show("Queries before", costs.timings(run.time_queries(after=False), (), run.change))
             for step in (first, *others):
                 try:
-                    if step is not first:
-                        run.decide_by_policy(step.name)
+                    if not (asked if step is first else approving.opened(run, step.name, progress)):
+                        continue
                     outcome = interruptible(run, functools.partial(run.apply, step.name))
                 except PreflightFailed:
                     if run.board is not None:
@@ -167,7 +169,9 @@ def _require_as_declared(done: Rehearsal) -> None:
 
 
 def verify(given: argparse.Namespace) -> int:
-    """Ask whether the promise of each applied step holds now; exit code 1 when one does not."""
+    """Ask whether the promise of each applied step holds now; exit code 1 when one does not. Or about a record."""
+    if proving.names_file(given.change):
+        return proving.verify(given)
     with Opened(given) as run:
         findings = run.verify()
         broken = [finding for finding in findings if finding.total or finding.problem]
@@ -192,8 +196,8 @@ def rollback(given: argparse.Namespace) -> int:
         if given.to is not None:
             # An empty name, of a shell variable that is not set, must not undo everything.
             run.change.step(given.to)
-        run.decide_by_policy(ROLLBACK)
         progress = Progress(given.json)
+        approving.opened(run, ROLLBACK, progress)
         run.on_wait, run.binding.on_sample = progress.waits, progress.samples
         try:
             done = interruptible(run, lambda: run.roll_back(given.to))
@@ -238,23 +242,6 @@ def status(given: argparse.Namespace) -> int:
     return 0
 
 
-def record(given: argparse.Namespace) -> int:
-    """Write the HTML record of a run from the ledger alone."""
-    load_notebook_libraries()
-    from pgrunbook.record import from_ledger
-
-    bound = target.from_environment(os.environ)
-    with session.connect(bound, purpose="record") as conn:
-        session.bind(conn, bound, for_change=False)
-        file, summary = from_ledger(Ledger(conn, bound), change=given.change, run_id=given.run)
-    say(
-        given,
-        f"{summary.run_id}: {summary.outcome}\nrecord: {file}",
-        {"run": summary.run_id, "record": str(file)},
-    )
-    return 0
-
-
 def races(given: argparse.Namespace) -> int:
     """Run races on the embedded server; exit code 1 when an expectation is broken."""
     with EmbeddedServer() as running:
@@ -284,7 +271,8 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "blockers": blockers,
     "status": status,
     "tick": tick.tick,
-    "record": record,
+    "approve": approving.approve,
+    "record": proving.record,
     "races": races,
     "duplicates": duplication.show,
     "new-remedy": duplication.new_remedy,

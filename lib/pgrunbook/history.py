@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pgrunbook import checklist
+from pgrunbook import checklist, evidence
 from pgrunbook.checklist import Item
+from pgrunbook.evidence import at
 
-__all__ = ["summarise"]
+__all__ = ["WRITTEN", "summarise"]
 
 Event = Mapping[str, Any]
 NOTHING = "-"
+WRITTEN = "record written"
+"""The kind of the event by which the ledger knows a record."""
 
 
 def summarise(run_id: str, events: Sequence[Event], *, chain: str) -> dict[str, Any]:
@@ -36,8 +39,10 @@ def summarise(run_id: str, events: Sequence[Event], *, chain: str) -> dict[str, 
         "target_kind": opened.get("target_kind", ""),
         "operator": opened.get("operator", ""),
         "server": opened.get("server", ""),
-        "started": _at(events[0]) if events else "",
-        "finished": _at(_last_act(events)) if events else "",
+        "started": at(events[0]) if events else "",
+        "finished": at(_last_act(events)) if events else "",
+        "window_ends": str(opened.get("window_ends", "")),
+        "approvals_needed": int(opened.get("approvals_needed") or 1),
         "stall_budget_ms": float(opened.get("stall_budget_ms") or 0),
         "worst_stall_ms": max((float(e["detail"].get("worst_stall_ms") or 0) for e in events), default=0.0),
         "approvals": tuple(_approval(event) for event in events if event["kind"] == "gate"),
@@ -56,18 +61,20 @@ def summarise(run_id: str, events: Sequence[Event], *, chain: str) -> dict[str, 
         ),
         "rehearsal": tuple(_rehearsal(events)),
         "locks": tuple(_locks(events)),
+        "audits": tuple(evidence.audits(events)),
+        "findings": tuple(evidence.findings(events)),
+        "ran": tuple(evidence.ran(events)),
+        "stalls": tuple(evidence.stalls(events)),
+        "in_the_way": tuple(evidence.in_the_way(events)),
+        "waits": tuple(evidence.waits(events)),
+        "builds": tuple(evidence.builds(events)),
+        "sizes": tuple(evidence.sizes(events)),
+        "timings": tuple(evidence.timings(events)),
         "scripts": tuple(
             {"file": file, "sha256": sha256} for file, sha256 in sorted(opened.get("scripts", {}).items())
         ),
         "events": tuple(_event(event) for event in events),
-        "versions": tuple(
-            {"what": what, "version": version}
-            for what, version in (
-                ("server", opened.get("server", "")),
-                ("cluster", opened.get("cluster", "")),
-                ("pgrunbook", opened.get("version", "")),
-            )
-        ),
+        "versions": tuple(_versions(events, opened)),
         "chain": chain,
     }
 
@@ -98,19 +105,15 @@ def _last(events: Iterable[Event], kind: str) -> Mapping[str, Any]:
 
 
 def _last_act(events: Sequence[Event]) -> Event:
-    """Return the last event but for ticks: those of the day after make no run longer."""
-    ticks = (checklist.TICKED, checklist.TAKEN_BACK)
-    return next((event for event in reversed(events) if event["kind"] not in ticks), events[-1])
-
-
-def _at(event: Event) -> str:
-    return str(event["detail"].get("journal_at") or event["at"])
+    """Return the last event but for ticks and records: those of the day after make no run longer."""
+    later = (checklist.TICKED, checklist.TAKEN_BACK, WRITTEN)
+    return next((event for event in reversed(events) if event["kind"] not in later), events[-1])
 
 
 def _approval(event: Event) -> dict[str, Any]:
     detail = event["detail"]
     return {
-        "at": _at(event),
+        "at": at(event),
         "what": event["step"],
         "decision": "GO" if detail.get("go") else "NO-GO",
         "who": detail.get("who", event["actor"]),
@@ -122,7 +125,7 @@ def _approval(event: Event) -> dict[str, Any]:
 def _step(event: Event) -> dict[str, Any]:
     detail = event["detail"]
     return {
-        "at": _at(event),
+        "at": at(event),
         "step": event["step"],
         "outcome": event["kind"].split()[-1],
         "note": detail.get("note", detail.get("reason", NOTHING)),
@@ -149,12 +152,20 @@ def _checks(events: Sequence[Event], kind: str) -> list[dict[str, Any]]:
 def _remedy(event: Event) -> dict[str, Any]:
     detail = event["detail"]
     return {
-        "at": _at(event),
+        "at": at(event),
         "remedy": detail.get("remedy", ""),
         "what": event["kind"].removeprefix("remedy "),
         "rows": detail.get("rows", NOTHING),
         "batches": detail.get("batches", NOTHING),
     }
+
+
+def _versions(events: Sequence[Event], opened: Mapping[str, Any]) -> list[dict[str, Any]]:
+    found = {name: opened.get(name, "") for name in ("server", "cluster")}
+    found |= {"pgrunbook": opened.get("version", ""), **dict(sorted(opened.get("versions", {}).items()))}
+    if rehearsed_on := _last(events, "rehearsed").get("server"):
+        found["server of the rehearsal"] = rehearsed_on
+    return [{"what": what, "version": version} for what, version in found.items()]
 
 
 def _rehearsal(events: Sequence[Event]) -> list[dict[str, Any]]:
@@ -202,7 +213,7 @@ def _locks(events: Sequence[Event]) -> list[dict[str, Any]]:
 
 def _event(event: Event) -> dict[str, Any]:
     return {
-        "at": _at(event),
+        "at": at(event),
         "kind": event["kind"],
         "step": event["step"] or NOTHING,
         "actor": event["actor"],

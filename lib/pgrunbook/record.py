@@ -2,37 +2,67 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
 from nbformat import NotebookNode
 
-from pgrunbook import dossier, places
+from pgrunbook import archive, dossier, places, seal
 from pgrunbook.dossier import Dossier
-from pgrunbook.errors import CannotConnect, ChainBroken, UnknownName
+from pgrunbook.errors import CannotConnect, ChainBroken, RunbookError, UnknownName
+from pgrunbook.history import WRITTEN
 from pgrunbook.journal import Journal
 from pgrunbook.ledger import Ledger
 from pgrunbook.run import Run
+from pgrunbook.signature import beside
 from pgrunbook.views.record import Summary, export, synthesize
 from pgrunbook.views.view import View
 
-__all__ = ["FACTS", "PAGE", "from_journal", "from_ledger", "write_executed", "write_record"]
+__all__ = [
+    "FACTS",
+    "PAGE",
+    "Written",
+    "from_journal",
+    "from_ledger",
+    "page_of",
+    "write_executed",
+    "write_record",
+]
 
 PAGE = "record.html"
 FACTS = "record.json"
+_WAIT_MS = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A record that was written from the ledger alone."""
+
+    page: Path
+    summary: Summary
+    unknown: str
+    """Why the ledger does not know the files, empty where it does."""
 
 
 def write_record(run: Run, shown: Sequence[tuple[str, View]]) -> Path:
     """Write the record of a run that is bound now, with what it showed as evidence; return the page.
 
     Its facts beside it hold the ledger's events, so that the page can be written again when the database is gone.
+    The ledger gets the hashes of both where it can be reached.
     """
     folder = run.records / run.run_id
     (folder / FACTS).unlink(missing_ok=True)
     held = _from_run(run) or _from_folder(folder, run.run_id)
-    return _write(folder, synthesize(held.title, shown), held)
+    page = _write(folder, synthesize(held.title, shown), held)
+    if held.source == "ledger":
+        with contextlib.suppress(RunbookError, psycopg.Error):
+            _tell(run.ledger, held, page, actor=run.operator)
+    return page
 
 
 def _from_run(run: Run) -> Dossier | None:
@@ -40,14 +70,21 @@ def _from_run(run: Run) -> Dossier | None:
     try:
         if run.binding.journal.pending():
             return None
-        rows = run.ledger.run(run.run_id)
         try:
             chain = str(run.check_chain())
         except ChainBroken as error:
             chain = str(error)
-        return dossier.from_ledger(run.run_id, rows, chain=chain) if rows else None
+        held = _whole(run.ledger, run.run_id, chain)
+        return held if held.events else None
     except (CannotConnect, psycopg.Error):
         return None
+
+
+def _whole(ledger: Ledger, run_id: str, chain: str) -> Dossier:
+    """Return what the ledger holds of a run, with the text of each script that it keeps."""
+    held = dossier.from_ledger(run_id, ledger.run(run_id), chain=chain)
+    texts = archive.texts(ledger.conn, {str(one["sha256"]) for one in held.scripts})
+    return dossier.make(run_id, held.events, source=held.source, chain=chain, texts=texts)
 
 
 def from_journal(run_id: str) -> Summary:
@@ -58,7 +95,7 @@ def from_journal(run_id: str) -> Summary:
 def _from_folder(folder: Path, run_id: str) -> Dossier:
     kept = folder / FACTS
     if kept.exists():
-        held = dossier.read(kept.read_text(encoding="utf-8"), file=str(kept))
+        held = dossier.read(kept.read_text(encoding="utf-8", errors="surrogateescape"), file=str(kept))
         if held.source == "ledger":
             return held
     return dossier.from_journal(run_id, Journal(folder).entries())
@@ -70,25 +107,71 @@ def write_executed(notebook: NotebookNode, summary: Summary) -> Path:
     return _write(folder, notebook, _from_folder(folder, summary.run_id))
 
 
-def from_ledger(ledger: Ledger, *, change: str, run_id: str | None) -> tuple[Path, Summary]:
+def from_ledger(ledger: Ledger, *, change: str, run_id: str | None, actor: str = "") -> Written:
     """Write the record of a run from the ledger alone, the last one of the change without `run_id`.
 
-    Returns the page and its summary. Raises UnknownName when the ledger knows no such run, ChainBroken
-    when its events were altered.
+    `change` may be the run itself. Where its role may write to the ledger, that gets the hashes of the files, told by
+    `actor`. Raises UnknownName when the ledger knows no such run, ChainBroken when its events were altered.
     """
-    runs = [str(row["run_id"]) for row in ledger.runs(change)]
-    chosen = run_id or (runs[-1] if runs else "the last one")
+    chosen = _chosen(ledger, change, run_id)
+    held = _whole(ledger, chosen, str(ledger.check_chain()))
+    page = _write(places.records() / chosen, synthesize(held.title, []), held)
+    unknown = ""
+    try:
+        _tell(ledger, held, page, actor=actor)
+    except psycopg.Error as error:
+        unknown = str(error).splitlines()[0]
+    return Written(page, Summary(**held.summary), unknown)
+
+
+def _chosen(ledger: Ledger, change: str, run_id: str | None) -> str:
+    if run_id is None and ledger.run(change):
+        return change
+    runs = _runs(ledger, change)
+    if not runs and run_id is None:
+        raise UnknownName(kind="run or change in the ledger", name=change, known=_runs(ledger, None))
+    chosen = run_id if run_id is not None else runs[-1]
     if chosen not in runs:
         raise UnknownName(kind=f"run of {change}", name=chosen, known=runs)
-    held = dossier.from_ledger(chosen, ledger.run(chosen), chain=str(ledger.check_chain()))
-    return _write(places.records() / chosen, synthesize(held.title, []), held), Summary(**held.summary)
+    return chosen
+
+
+def _runs(ledger: Ledger, change: str | None) -> list[str]:
+    """Return the runs of a change, or of all, in the order in which they began."""
+    return list(dict.fromkeys(str(row["run_id"]) for row in ledger.briefs(change=change, keys=())))
+
+
+def page_of(held: Dossier) -> str:
+    """Return the page that the facts give by themselves, without evidence."""
+    return export(synthesize(held.title, []), Summary(**held.summary))
 
 
 def _write(folder: Path, notebook: NotebookNode, held: Dossier) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    page = export(notebook, Summary(**held.summary))
-    for name, text in ((FACTS, held.text), (PAGE, page)):
+    page, facts = export(notebook, Summary(**held.summary)), held.text
+    # A signature of what was there before says nothing of this one.
+    beside(folder / PAGE).unlink(missing_ok=True)
+    for name, contents in ((FACTS, _bytes(facts)), (PAGE, seal.close(page, facts))):
         fresh = folder / f".{name}"
-        fresh.write_text(text, encoding="utf-8")
+        fresh.write_bytes(contents)
         os.replace(fresh, folder / name)
     return folder / PAGE
+
+
+def _bytes(text: str) -> bytes:
+    # A script need not be UTF-8.
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _tell(ledger: Ledger, held: Dossier, page: Path, *, actor: str) -> None:
+    """Let the ledger know the files, so that one that was forged and sealed again is found."""
+    hashes = {
+        "file": page.name,
+        "sha256": hashlib.sha256(page.read_bytes()).hexdigest(),
+        "facts_sha256": hashlib.sha256(_bytes(held.text)).hexdigest(),
+    }
+    with ledger.conn.transaction():
+        # Another run's transaction may hold the chain; a record does not wait for it for long.
+        ledger.conn.execute(f"SET LOCAL lock_timeout = {_WAIT_MS}".encode())
+        change = held.events[-1].change
+        ledger.event(run_id=held.run_id, change=change, kind=WRITTEN, actor=actor, detail=hashes)
