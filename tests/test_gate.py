@@ -9,7 +9,7 @@ import pytest
 import throwaway
 
 from pgrunbook.errors import GateClosed, UnknownName
-from pgrunbook.gate import ROLLBACK, Decision, Gates, Policy, is_step, subject
+from pgrunbook.gate import ROLLBACK, Decision, Gates, Policy, is_step, person, subject
 from pgrunbook.target import Kind
 
 pytestmark = pytest.mark.static
@@ -143,3 +143,10 @@ def test_a_gate_is_about_a_step_a_remedy_or_the_rollback(tmp_path: Path) -> None
     assert [is_step(chosen, name) for name in ("001", "10_doubled_codes", ROLLBACK)] == [True, False, False]
     with pytest.raises(UnknownName):
         subject(chosen, "009")
+
+
+def test_a_person_is_a_name_however_it_is_spelled() -> None:
+    for who in ("Ann Lee", " ann   lee ", "ANN\u00a0LEE", "ann\u200b lee", "\uff21nn Lee", "ann\u202e lee"):
+        assert person(who) == "ann lee"
+    assert person("Jose\u0301") == person("JOSÉ") != person("Jose")
+    assert person("\u200b\u202e \t") == ""

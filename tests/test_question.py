@@ -1,21 +1,23 @@
-"""Questions: a gate says what would run, where, and how anybody is affected."""
+"""Questions: one person or two answer a gate, at its screen and at another terminal."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+import asyncio
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 import throwaway
+from attended import Person, at_once
 
-from pgrunbook import question
-from pgrunbook.gate import Policy
+from pgrunbook import approving, cli, question
+from pgrunbook.errors import GateClosed, RunbookError
+from pgrunbook.gate import Decision, Policy
 from pgrunbook.run import Run
 from pgrunbook.target import Kind, Target
+from pgrunbook.views.gate_panel import GatePanel
 
 
 @pytest.fixture
@@ -28,47 +30,6 @@ def run(conn: psycopg.Connection[Any], database: str, tmp_path: Path) -> Iterato
         chosen, live, tmp_path / "records", policy=Policy.APPROVE_ALL, reason="test"
     ) as made:
         yield made
-
-
-def test_a_step_in_a_transaction_says_its_lock_and_the_budget(run: Run) -> None:
-    asked = question.of(run, "001")
-    assert (asked.title, asked.word, asked.who) == ("Gate 001: Add the note", "APPLY", "tester")
-    where = asked.about["where"]
-    assert where.startswith("LIVE: database 'test_")
-    assert asked.about == {
-        "where": where,
-        "runs": "migrate/001_add_note.sql",
-        "lock": "AccessExclusive on things",
-        "others wait": "100 ms at most because of us",
-        "way back": "rollback/001_add_note.sql",
-    }
-
-
-def test_a_step_outside_a_transaction_waits_itself(run: Run) -> None:
-    about = question.of(run, "002").about
-    assert about["others wait"] == "not at all; it is this step that waits, for open transactions"
-
-
-def test_a_remedy_says_what_it_does(run: Run) -> None:
-    asked = question.of(run, "10_doubled_codes")
-    assert asked.title == "Gate 10_doubled_codes: Clear the later ones"
-    assert asked.about["runs"] == "remedy/10_doubled_codes.sql"
-    assert asked.no_go == "no row is changed, and Run All ends here."
-
-
-def test_the_rollback_has_a_word_of_its_own_and_says_what_is_applied(run: Run) -> None:
-    asked = question.of(run, "rollback")
-    assert asked.word == "ROLL BACK"
-    assert asked.about["applied"] == "no step"
-    throwaway.apply(run, "001", "002")
-    assert question.of(run, "rollback").about["applied"] == "2 steps: 001, 002"
-
-
-def test_where_two_people_approve_nobodys_name_is_filled_in(run: Run) -> None:
-    run.approvals_needed = 2
-    asked = question.of(run, "001", so_far="1 of 2 people approved it (ann)")
-    assert asked.who == ""
-    assert asked.about["approvals"] == "1 of 2 people approved it (ann)"
 
 
 def test_only_what_is_done_and_still_true_needs_no_answer(run: Run, conn: psycopg.Connection[Any]) -> None:
@@ -91,20 +52,123 @@ def test_a_remedy_needs_no_answer_once_an_audit_found_nothing(
     assert question.settled(run, "10_doubled_codes") == ""
 
 
-def test_a_gate_tells_how_long_the_step_takes_and_whether_the_window_has_time_for_it(
-    conn: psycopg.Connection[Any], database: str, tmp_path: Path
+# -- people before the panel --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def person(monkeypatch: pytest.MonkeyPatch) -> Person:
+    return Person(monkeypatch)
+
+
+@pytest.fixture
+def terminal(run: Run, database: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """What somebody types elsewhere."""
+    monkeypatch.setenv("PGRUNBOOK_CHANGES", str(run.change.folder.parent))
+    monkeypatch.setenv("PGRUNBOOK_TARGET", database)
+
+    def typed(*more: str, who: str = "bob") -> int:
+        monkeypatch.setenv("PGRUNBOOK_OPERATOR", who)
+        try:
+            return approving.approve(cli.parser().parse_args(["approve", throwaway.NAME, "001", *more]))
+        except RunbookError as error:
+            return error.exit_code
+
+    return typed
+
+
+def two(run: Run) -> Run:
+    run.approvals_needed = run.gates.approvals_needed = 2
+    return run
+
+
+def names(made: list[Decision]) -> list[tuple[str, str]]:
+    return [(one.who, one.how) for one in made]
+
+
+def test_the_second_person_says_go_at_the_same_screen_under_another_name(run: Run, person: Person) -> None:
+    async def people() -> None:
+        await person.answer(go=True, who="ann")
+        # Their own name again, spelled otherwise: it goes on waiting.
+        again = await person.answer(go=True, who=" ANN")
+        assert again.question.about["approvals"][0] == "1 of 2 people approved it (ann)"
+        await person.answer(go=True, who="bob")
+
+    made = at_once(question.ask(two(run), "001"), people())
+    assert names(made) == [("ANN", "typed in the notebook"), ("bob", "typed in the notebook")]
+    assert run.apply("001").note == "apply"
+
+
+def test_the_second_person_says_go_at_their_own_terminal(
+    run: Run, person: Person, terminal: Callable[..., int]
 ) -> None:
-    conn.execute(throwaway.TABLE)
-    files = throwaway.step("ALTER TABLE things ADD COLUMN note text;", head="-- estimate: 2 reads of things")
-    chosen = throwaway.write(tmp_path / "changes", files)
-    for seconds, short in ((None, ""), (3600, ""), (3, "; TOO SHORT, the step will not begin")):
-        ends = datetime.now(UTC) + timedelta(seconds=seconds) if seconds else None
-        budgets = throwaway.tight(window_ends=ends)
-        with throwaway.running(chosen, database, tmp_path / "records", budgets=budgets) as made:
-            about = question.of(made, "001").about
-            assert re.fullmatch(r"about \d+ ms \(0\.01 MB of things at .+B/s, 2 reads\)", about["takes"])
-            if ends is None:
-                assert "window" not in about
-            else:
-                assert about["window"].startswith(f"ends at {made.budgets.window}, in ")
-                assert about["window"].endswith(f" to get the locks for that{short}")
+    async def people() -> None:
+        assert terminal("--reason", "too early") == 3
+        await person.answer(go=True, who="ann")
+        await person.panel(GatePanel)
+        assert terminal("--reason", "I am ann", who="Ann") == 3
+        assert terminal("--reason", "read it") == 0
+
+    made = at_once(question.ask(two(run), "001"), people())
+    assert names(made) == [("ann", "typed in the notebook"), ("bob", "pgrunbook approve")]
+    assert run.apply("001").note == "apply"
+
+
+def test_a_no_go_from_another_terminal_closes_the_gate_that_waits(
+    run: Run, person: Person, terminal: Callable[..., int]
+) -> None:
+    async def people() -> None:
+        await person.answer(go=True, who="ann")
+        await person.panel(GatePanel)
+        assert terminal("--no-go", "--reason", "the backup failed") == 0
+
+    with pytest.raises(GateClosed, match=r"bob said NO-GO \(the backup failed\)"):
+        at_once(question.ask(two(run), "001"), people())
+    with pytest.raises(GateClosed):
+        run.apply("001")
+
+    # Who asks again is told.
+    async def again() -> None:
+        shown = await person.panel(GatePanel)
+        assert shown.question.about["approvals"][0] == "bob said NO-GO (the backup failed)"
+        shown.reason.value = "so be it"
+        shown.no_go.click()
+
+    with pytest.raises(GateClosed, match="so be it"):
+        at_once(question.ask(run, "001"), again())
+
+
+def test_what_was_approved_while_nobody_waited_opens_the_gate_at_once(
+    run: Run, person: Person, terminal: Callable[..., int]
+) -> None:
+    async def stopped() -> None:
+        asking = asyncio.ensure_future(question.ask(two(run), "001"))
+        await person.answer(go=True, who="ann")
+        await person.panel(GatePanel)
+        asking.cancel()
+        with pytest.raises(GateClosed, match="the cell was stopped"):
+            await asking
+        assert terminal("--reason", "read it") == 0
+
+    asyncio.run(stopped())
+    assert [who for who, _ in names(asyncio.run(question.ask(run, "001")))] == ["ann", "bob"]
+
+
+def test_while_it_waits_it_shows_who_is_in_the_way(
+    run: Run, person: Person, someone_else: Callable[[], Any]
+) -> None:
+    other = someone_else()
+    other.begin_and_hold("SELECT count(*) FROM things")
+
+    async def people() -> None:
+        shown = await person.panel(GatePanel)
+        while f"pid {other.pid}" not in shown.now.value:
+            await asyncio.sleep(0.02)
+        assert "idle in transaction" in shown.now.value
+        other.release()
+        while "nobody" not in shown.now.value:
+            await asyncio.sleep(0.02)
+        shown.reason.value = "seen enough"
+        shown.no_go.click()
+
+    with pytest.raises(GateClosed):
+        at_once(question.ask(run, "001"), people())

@@ -57,9 +57,32 @@ def test_go_keeps_who_and_why(gate: GatePanel) -> None:
     )
 
 
-def test_no_go_needs_no_word(gate: GatePanel) -> None:
+def test_no_go_needs_no_word_but_a_reason(gate: GatePanel) -> None:
+    gate.reason.value = "  "
     gate.no_go.click()
-    assert (gate.answer.given, gate.answer.go) == (True, False)
+    assert not gate.answer.given
+    assert "NO-GO needs a reason" in gate.hint.value
+    gate.reason.value = "too late"
+    gate.no_go.click()
+    assert (gate.answer.given, gate.answer.go, gate.answer.reason) == (True, False, "too late")
+
+
+def test_to_keep_the_change_needs_no_reason() -> None:
+    panel = GatePanel(
+        Question("Roll back?", {}, "the change stays.", word="ROLL BACK", who="ann", reasoned=False)
+    )
+    panel.show()
+    panel.no_go.click()
+    assert (panel.answer.given, panel.answer.go) == (True, False)
+    panel.close()
+
+
+def test_what_changes_while_it_waits_is_shown_as_text(gate: GatePanel) -> None:
+    gate.update({"in the way": [HOSTILE, "role 'app'"], "window": "ends in 3 min"})
+    assert "&lt;img" in gate.now.value
+    assert "<img" not in gate.now.value
+    assert gate.now.value.count("in the way") == 1
+    GatePanel(ASKED).update({"in the way": "nobody"})
 
 
 def test_go_that_is_not_armed_is_no_answer(gate: GatePanel) -> None:
@@ -69,6 +92,7 @@ def test_go_that_is_not_armed_is_no_answer(gate: GatePanel) -> None:
 
 
 def test_the_first_answer_counts(gate: GatePanel) -> None:
+    gate.reason.value = "not now"
     gate.no_go.click()
     gate.word.value = "APPLY"
     gate.go.click()
@@ -90,7 +114,7 @@ def test_where_two_people_approve_each_has_to_give_a_name() -> None:
     assert panel.go.disabled
     panel.name.value = "bob"
     assert not panel.go.disabled
-    assert panel.name in panel.box.children[1].children
+    assert panel.name in panel.box.children[3].children
     panel.close()
 
 
@@ -99,7 +123,7 @@ def test_the_question_is_brought_before_the_eye(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(gate_panel.ipywidgets.Text, "focus", lambda one: focused.append(one.placeholder))
     panel = GatePanel(Question("Roll back?", {}, "no", word="ROLL BACK", who="ann"))
     panel.show()
-    assert focused == ["type ROLL BACK to arm GO"]
+    assert focused == ["reason or ticket, kept in the record"]
     panel.close()
 
 

@@ -1050,3 +1050,15 @@ class ApprovalRefused(RunbookError):
         """Name the step, why it would not count, and the way out."""
         self.step, self.reason = step, reason
         super().__init__(f"{step} was not approved: {reason}", next_step=next_step)
+
+
+class NotComparable(RunbookError):
+    """Two runs are of two changes."""
+
+    def __init__(self, *, runs: tuple[str, str], changes: tuple[str, str]) -> None:
+        """Name the runs and the changes."""
+        self.runs, self.changes = runs, changes
+        super().__init__(
+            f"run {runs[0]} is of {changes[0]}, run {runs[1]} of {changes[1]}",
+            next_step="name two runs of one change; `pgrunbook records CHANGE` lists them",
+        )

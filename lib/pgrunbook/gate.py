@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -10,9 +11,11 @@ from pgrunbook.change import Change
 from pgrunbook.errors import GateClosed
 from pgrunbook.target import Kind
 
-__all__ = ["ROLLBACK", "Decision", "Gates", "Policy", "is_step", "subject"]
+__all__ = ["ROLLBACK", "TERMINAL", "Decision", "Gates", "Policy", "is_step", "person", "subject"]
 
 ROLLBACK = "rollback"
+TERMINAL = "pgrunbook approve"
+"""How somebody decided who is not at the screen of the run."""
 
 
 class Policy(Enum):
@@ -70,6 +73,22 @@ class Gates:
         else:
             self.decisions[decision.step] = [decision]
 
+    def hear(self, decision: Decision) -> None:
+        """Add what somebody decided at another terminal.
+
+        A GO from there counts beside one that was given to the same text at the screen, and never alone: what
+        came before a gate was asked, or was withdrawn, is worth nothing.
+        """
+        asked = [one for one in self.decisions.get(decision.step, []) if one.go and one.how != TERMINAL]
+        if not decision.go or any(one.script_sha256 == decision.script_sha256 for one in asked):
+            self.record(decision)
+
+    def require_unopposed(self, step: str) -> None:
+        """Raise GateClosed where somebody at another terminal has said NO-GO, and nobody GO since."""
+        last = self.decisions.get(step, [])[-1:]
+        if last and not last[0].go and last[0].how == TERMINAL:
+            raise GateClosed(step=step, reason=f"{last[0].who} said NO-GO ({last[0].reason})")
+
     def withdraw(self, *steps: str) -> None:
         """Forget what was decided about these: what was undone needs a new GO to be done again."""
         for step in steps:
@@ -79,8 +98,8 @@ class Gates:
         """Return the decision that opened a step's gate.
 
         Raises GateClosed when nobody decided, somebody said no, fewer people approved than the run
-        asks for (upper and lower case of a name are one person), or the script was edited after it was
-        approved.
+        asks for (a name is one person however it is spelled, see `person`), or the script was edited after it
+        was approved.
         """
         decided = self.decisions.get(step, [])
         if not decided:
@@ -90,9 +109,9 @@ class Gates:
         if decided[-1].script_sha256 != script_sha256:
             raise GateClosed(step=step, reason="the script was edited after it was approved")
         people = {
-            " ".join(decision.who.split()).casefold(): decision.who
+            person(decision.who): decision.who
             for decision in decided
-            if decision.go and decision.script_sha256 == script_sha256 and decision.who.strip()
+            if decision.go and decision.script_sha256 == script_sha256 and person(decision.who)
         }
         if not people:
             raise GateClosed(step=step, reason="nobody put a name to its approval")
@@ -103,6 +122,19 @@ class Gates:
                 f" ({', '.join(sorted(people.values()))})",
             )
         return decided[-1]
+
+
+def person(who: str) -> str:
+    """Return what two spellings of one name have in common: case, blanks and invisible signs do not count.
+
+    It is the name that tells people apart: a team may well share a database role. The record shows the role.
+
+    >>> person(" Ann  LEE") == person("ann\u200b lee") == "ann lee"
+    True
+    """
+    plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", who).casefold())
+    seen = (sign for sign in plain if sign.isspace() or not unicodedata.category(sign).startswith("C"))
+    return " ".join("".join(seen).split())
 
 
 def is_step(change: Change, name: str) -> bool:

@@ -53,6 +53,7 @@ class Opened:
             places.records(),
             policy,
             reason=getattr(given, "reason", ""),
+            approvals_needed=getattr(given, "approvals", 1),
             budgets=Budgets(window_ends=ends),
         )
 

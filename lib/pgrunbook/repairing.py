@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from pgrunbook import approving
 from pgrunbook.errors import FAILED
 from pgrunbook.headless import Opened, Progress, interruptible, say
 from pgrunbook.undoing import Undone
@@ -40,7 +41,7 @@ def remedy(given: argparse.Namespace) -> int:
                 {"rows": rows, "undo_proved": found.undo_proved},
             )
             return 0 if found.undo_proved else FAILED
-        run.decide_by_policy(given.name)
+        approving.opened(run, given.name, progress)
         if given.undo:
             undone = interruptible(run, lambda: run.undo_remedy(given.name))
             run.finish(f"remedy {given.name} undone")

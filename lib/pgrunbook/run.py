@@ -13,9 +13,10 @@ from pgrunbook.audits import Audits
 from pgrunbook.binding import Binding
 from pgrunbook.chain import Chain
 from pgrunbook.change import Change, Step
+from pgrunbook.deciding import Deciding
 from pgrunbook.errors import GateClosed, PreflightFailed, StepCancelled, WindowTooShort
 from pgrunbook.explain import Timing
-from pgrunbook.gate import ROLLBACK, Decision, Gates, Policy, is_step, subject
+from pgrunbook.gate import ROLLBACK, Decision, Gates, Policy, subject
 from pgrunbook.identity import new_run_id, operator_name
 from pgrunbook.ledger import Ledger, Status
 from pgrunbook.patience import Blocker
@@ -63,10 +64,12 @@ class Run:
     binding: Binding = field(init=False)
     audits: Audits = field(init=False)
     checklist: Ticking = field(init=False)
+    deciding: Deciding = field(init=False)
 
     def __post_init__(self) -> None:
         """Connect, and read where we are; raises CannotConnect or NotPrimary."""
         self.run_id = self.run_id or new_run_id(self.change.name)
+        self.operator, self.reason = map(self.target.redacted, (self.operator, self.reason))
         self.gates = Gates(self.approvals_needed)
         self.binding = Binding(
             self.change.name, self.target, self.run_id, self.records, self.operator, budgets=self.budgets,
@@ -75,6 +78,7 @@ class Run:
         self.binding.on_wait = self._waits
         self.audits = Audits(self.change, self.binding)
         self.checklist = Ticking(self.change, self.binding)
+        self.deciding = Deciding(self.change, self.binding, self.gates, self.audits, self.checklist)
         with contextlib.ExitStack() as opening:
             # A run that cannot begin leaves no session.
             opening.callback(self.close)
@@ -174,10 +178,7 @@ class Run:
 
     def require_ready(self, name: str) -> None:
         """Raise PreflightMissing, PreflightFailed or ItemsOpen when a GO to `name` would be refused anyway."""
-        if is_step(self.change, name):
-            step = self.change.step(name)
-            self.audits.require(step.name)
-            self.checklist.require(step)
+        self.deciding.require_ready(name)
 
     def decide(self, name: str, *, go: bool, who: str, reason: str, how: str) -> Decision:
         """Record a decision about a step, a remedy or the rollback, before anything acts on it.
@@ -185,23 +186,12 @@ class Run:
         Raises PreflightFailed or PreflightMissing for a GO to a step while the board does not say GO, and
         ItemsOpen while items of the checklist that it waits for are open.
         """
-        if go:
-            self.require_ready(name)
-        self.binding.begin_writing()
-        full, sha256 = subject(self.change, name)
-        decision = Decision(full, go, who, reason, how, sha256)
-        self.binding.note("gate", {"who": who, **decision.facts}, step=decision.step)
-        self.gates.record(decision)
-        return decision
+        who, reason = map(self.target.redacted, (who, reason))
+        return self.deciding.decide(name, go=go, who=who, reason=reason, how=how)
 
     def decide_by_policy(self, name: str) -> Decision:
         """Record the decision that the policy takes where nobody can be asked; raises GateClosed."""
-        if not (reason := self.policy.why(self.reason)):
-            full, _ = subject(self.change, name)
-            raise GateClosed(step=full, reason="nobody is here to ask, and no policy was set")
-        if is_step(self.change, name):
-            self.checklist.tick_by_policy(self.policy, self.checklist.holding_up(self.change.step(name)))
-        return self.decide(name, go=True, who=self.operator, reason=reason, how=self.policy.value)
+        return self.deciding.decide_by_policy(name, self.policy, self.reason, who=self.operator)
 
     def apply(self, name: str) -> Outcome:
         """Apply one step, or say that it is done; the ledger, the catalog and the server decide together.
@@ -273,6 +263,7 @@ class Run:
         full, _ = subject(self.change, name)
         if not self.still_here():
             raise GateClosed(step=full, reason="the kernel is shutting down")
+        self.deciding.hear()
         self.gates.require(full, sha256)
         self.binding.resume()
         self.binding.begin_writing()

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
-from typing import Any
+from typing import Any, TypeAlias
 
 import ipywidgets
 from IPython.display import display
 
 from pgrunbook import kernel
-from pgrunbook.views.panel import WAITING, close, escaped, html
+from pgrunbook.views.panel import WAITING, close, escaped, html, markup
 
-__all__ = ["Answer", "GatePanel", "Question"]
+__all__ = ["Answer", "GatePanel", "Lines", "Question", "rows"]
+
+Lines: TypeAlias = Mapping[str, str | Sequence[str]]
+
+
+def rows(lines: Lines) -> list[tuple[str, str]]:
+    """Return lines as names and values, each name once.
+
+    >>> rows({"where": "here", "locks": ["one", "two"]})
+    [('where', 'here'), ('locks', 'one'), ('', 'two')]
+    """
+    return [
+        ("" if place else name, value)
+        for name, values in lines.items()
+        for place, value in enumerate([values] if isinstance(values, str) else values)
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +36,13 @@ class Question:
     """What a gate asks: `about` says line by line what would run; typing `word` arms GO."""
 
     title: str
-    about: Mapping[str, str]
+    about: Lines
     no_go: str
     word: str = "APPLY"
     who: str = ""
     """The name to approve under; without one the panel asks for it."""
+    reasoned: bool = True
+    """Whether a NO-GO needs a reason."""
 
 
 @dataclass(slots=True)
@@ -47,6 +64,8 @@ class GatePanel:
 
     question: Question
     answer: Answer = field(default_factory=Answer)
+    now: Any = None
+    hint: Any = None
     word: Any = None
     name: Any = None
     reason: Any = None
@@ -62,24 +81,30 @@ class GatePanel:
             placeholder="reason or ticket, kept in the record", layout={"width": "28em"}
         )
         self.name = ipywidgets.Text(value=asked.who, placeholder="your name", layout={"width": "16em"})
+        self.now, self.hint = ipywidgets.HTML(), ipywidgets.HTML()
         self.go = ipywidgets.Button(description="GO", button_style="success", disabled=True)
         self.no_go = ipywidgets.Button(description="NO-GO", button_style="danger")
         for one in (self.word, self.name, self.reason):
             one.observe(self._typed, names="value")
         self.go.on_click(self._answered(True))
         self.no_go.on_click(self._answered(False))
-        note = (
-            f"Type <b>{escape(asked.word)}</b> and press GO to let it run. NO-GO: {escaped(asked.no_go)}"
-            " The notebook waits here, nothing runs meanwhile."
+        about = html(WAITING, asked.title, rows(asked.about))
+        self.hint.value = (
+            f"Type <b>{escape(asked.word)}</b> and press GO to let it run. NO-GO{' with a reason' * asked.reasoned}:"
+            f" {escaped(asked.no_go)} The notebook waits here, nothing runs meanwhile."
         )
-        about = html(WAITING, asked.title, asked.about.items(), note)
-        who = [] if asked.who else [self.name]
-        self.box = ipywidgets.VBox(
-            [about, ipywidgets.HBox([self.reason, *who]), ipywidgets.HBox([self.word, self.go, self.no_go])]
-        )
+        fields = [self.reason] if asked.who else [self.name, self.reason]
+        answering = ipywidgets.HBox([self.word, self.go, self.no_go])
+        self.box = ipywidgets.VBox([about, self.now, self.hint, ipywidgets.HBox(fields), answering])
         display(self.box)
-        # Run All leaves the notebook at its last cell: bring the question before the eye.
-        self.word.focus()
+        # Run All leaves the notebook at its last cell: bring the question before the eye. From its first field on
+        # Tab goes through the fields to the buttons; Enter in a field does nothing.
+        fields[0].focus()
+
+    def update(self, lines: Lines) -> None:
+        """Show what may change while the gate waits; texts may come from the database."""
+        if self.now is not None:
+            self.now.value = markup(WAITING, "Now", rows(lines))
 
     def close(self) -> None:
         """Take the panel away as soon as the decision is shown in its place."""
@@ -94,6 +119,13 @@ class GatePanel:
         def pressed(_button: Any) -> None:
             given = self.answer
             if given.given or (go and self.go.disabled):
+                return
+            if not go and self.question.reasoned and not self.reason.value.strip():
+                self.hint.value = (
+                    "<b>NO-GO needs a reason</b>: write why, and press it again; the record keeps it."
+                )
+                self.reason.focus()
+                kernel.answered()
                 return
             given.go, given.reason, given.who = go, self.reason.value.strip(), self.name.value.strip()
             given.given = True

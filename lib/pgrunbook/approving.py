@@ -1,0 +1,141 @@
+"""The command `approve`: another person's GO or NO-GO from their own terminal; and the wait of `apply` for it."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from pgrunbook import change as changes
+from pgrunbook import question, session, target
+from pgrunbook.change import Change
+from pgrunbook.errors import ApprovalRefused, GateClosed, ReasonMissing
+from pgrunbook.gate import TERMINAL, is_step, person, subject
+from pgrunbook.headless import Progress, say
+from pgrunbook.identity import operator_name
+from pgrunbook.ledger import Ledger, Status
+from pgrunbook.lookout import HEAR_S
+from pgrunbook.run import Run
+
+__all__ = ["approve", "opened"]
+
+Detail = Mapping[str, Any]
+
+
+def approve(given: argparse.Namespace) -> int:
+    """Record a GO, or with `--no-go` a NO-GO, to the step that the gate of a live run asks about."""
+    go, reason, who = not given.no_go, given.reason.strip(), operator_name()
+    if not reason:
+        raise ReasonMissing(option="approve")
+    change = changes.load(given.change, root=changes.root_from(os.environ))
+    full, sha256 = subject(change, given.step)
+    bound = target.from_environment(os.environ)
+    with session.connect(bound, purpose="approve") as conn:
+        # Beside the runner: who approves is not who applies.
+        facts = session.bind(conn, bound)
+        ledger = Ledger(conn, bound)
+        running = session.rows(conn, "running_run") if ledger.exists else []
+        if not running or running[0]["change"] != change.name:
+            raise ApprovalRefused(
+                step=full,
+                reason=f"no run of {change.name} is open there that has asked or done anything yet",
+                next_step="the first GO is given where the run is, in its notebook or with apply; then approve it here",
+            )
+        run_id = str(running[0]["run_id"])
+        _require_open(ledger, change, full)
+        if go:
+            _require_asked(ledger, run_id, full, sha256, who)
+        ledger.event(
+            run_id=run_id,
+            change=change.name,
+            step=full,
+            kind="gate",
+            actor=who,
+            detail={
+                "who": who,
+                "go": go,
+                "reason": bound.redacted(reason),
+                "how": TERMINAL,
+                "script_sha256": sha256,
+                "role": facts.user,
+                "system_user": getpass.getuser(),
+            },
+        )
+    word = "GO" if go else "NO-GO"
+    say(
+        given,
+        f"{full}: {word} by {who} recorded in run {run_id} of {running[0]['operator']}",
+        {"change": change.name, "step": full, "run": run_id, "who": who, "go": go},
+    )
+    return 0
+
+
+def _require_open(ledger: Ledger, change: Change, step: str) -> None:
+    row = ledger.steps(change.name).get(step) if is_step(change, step) else None
+    if row is not None and row.status in (Status.DONE, Status.RUNNING):
+        way = "undo it with rollback" if row.status is Status.DONE else "cancel it where the run is"
+        raise ApprovalRefused(
+            step=step,
+            reason=f"it is {row.status.value}",
+            next_step=f"nothing waits for you; {way} if it has to stop",
+        )
+
+
+def _require_asked(ledger: Ledger, run_id: str, step: str, sha256: str, who: str) -> None:
+    """Raise ApprovalRefused unless somebody else has said GO to the same text at the screen of the run."""
+    told: list[Detail] = [
+        one["detail"] for one in ledger.events(run_id=run_id, kind="gate") if one["step"] == step
+    ]
+    refused = max((place for place, one in enumerate(told) if one.get("go") is not True), default=-1)
+    said = told[refused + 1 :]
+    asked = [one for one in said if one.get("how") != TERMINAL]
+    if not asked:
+        by = f": {told[refused].get('who')} said NO-GO ({told[refused].get('reason')})" if told else ""
+        raise ApprovalRefused(
+            step=step,
+            reason=f"nobody has said GO to it in run {run_id} yet{by}",
+            next_step="the first GO is given where the run is; then approve it here",
+        )
+    if not any(one.get("script_sha256") == sha256 for one in asked):
+        raise ApprovalRefused(
+            step=step,
+            reason=f"your file is another text (SHA-256 {sha256[:12]}) than the one that the run asks about"
+            f" ({str(asked[-1].get('script_sha256'))[:12]})",
+            next_step="get the same version of the change, read it, and approve that",
+        )
+    if any(person(str(one.get("who"))) == person(who) for one in said):
+        raise ApprovalRefused(
+            step=step,
+            reason=f"{who} has approved it already",
+            next_step="another person has to; PGRUNBOOK_OPERATOR says who is at the keyboard",
+        )
+
+
+def opened(run: Run, name: str, progress: Progress) -> bool:
+    """Open a gate by the policy and, where the run asks for several people, wait until they have said GO.
+
+    Return whether there is anything to do: what is done already waits for nobody. Raises GateClosed for a NO-GO.
+    """
+    if run.approvals_needed > 1 and question.settled(run, name):
+        return False
+    run.decide_by_policy(name)
+    full, sha256 = subject(run.change, name)
+    told = ""
+    while True:
+        try:
+            run.gates.require(full, sha256)
+        except GateClosed as closed:
+            if not run.gates.decisions[full][-1].go:
+                raise
+            if told != closed.reason:
+                told = closed.reason
+                progress.line(
+                    f"{told}; it waits for: pgrunbook approve {run.change.name} {name} --reason TEXT"
+                )
+            time.sleep(HEAR_S)
+            run.deciding.hear()
+        else:
+            return True

@@ -1,0 +1,9 @@
+-- What was decided at the gates of a run after an event
+SELECT id AS id,
+       step AS step,
+       detail AS detail
+  FROM pgrunbook.event
+ WHERE id > %(after)s
+   AND run_id = %(run_id)s
+   AND kind = 'gate'
+ ORDER BY id;

@@ -1,0 +1,103 @@
+"""The lookout of a waiting gate: what it sees costs the database little, and no failure ends the wait."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import throwaway
+from test_ticking import LIST
+
+from pgrunbook import lookout
+from pgrunbook.lookout import Lookout
+from pgrunbook.run import Run
+
+Conn = psycopg.Connection[dict[str, Any]]
+
+
+@pytest.fixture
+def run(conn: Conn, database: str, tmp_path: Path) -> Iterator[Run]:
+    conn.execute(throwaway.TABLE)
+    chosen = throwaway.write(tmp_path / "changes", throwaway.changed({"checklist.md": LIST}))
+    ends = datetime.now(UTC) + timedelta(hours=2)
+    with throwaway.running(chosen, database, tmp_path, budgets=throwaway.tight(window_ends=ends)) as made:
+        yield made
+
+
+@pytest.fixture
+def out(run: Run, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lookout]:
+    monkeypatch.setattr(lookout, "LOOK_S", 0.0)
+    with contextlib.closing(Lookout(run, "001")) as made:
+        yield made
+
+
+def test_it_tells_who_is_in_the_way_what_is_open_and_how_long_the_window_is(
+    out: Lookout, someone_else: Callable[[], Any]
+) -> None:
+    assert not out.look()
+    assert out.lines["in the way"] == "nobody"
+    assert out.lines["checklist"] == "0 of 2 items ticked; OPEN: backup, staging; GO would be refused"
+    assert str(out.lines["window"]).startswith("ends in ")
+    others = [someone_else() for _ in range(6)]
+    for one in others:
+        one.begin_and_hold("SELECT 'it''s me' FROM things")
+
+    def seen() -> list[str]:
+        out.look()
+        return list(out.lines["in the way"])
+
+    # Young transactions are ordinary traffic.
+    while len(found := seen()) < 9 or found[-1] != "and 2 more":
+        pass
+    assert f"pid {others[0].pid}" in found[0]
+    assert found[1] == "role 'postgres'; last statement: SELECT 'it''s me' FROM things"
+
+
+def test_a_remedy_and_the_rollback_have_nobody_in_their_way(run: Run) -> None:
+    for name in ("10_doubled_codes", "rollback"):
+        with contextlib.closing(Lookout(run, name)) as made:
+            made.look()
+            assert set(made.lines) == {"window"}
+
+
+def test_it_looks_seldom_and_is_named_as_ours(run: Run, conn: Conn) -> None:
+    with contextlib.closing(Lookout(run, "001")) as made:
+        made.look()
+        first = made.lines
+        made.look()
+        assert made.lines is first
+        (row,) = conn.execute(
+            "SELECT application_name, state FROM pg_stat_activity WHERE application_name LIKE 'pgrunbook watch%'"
+        )
+        assert row["application_name"].startswith(f"pgrunbook watch {run.run_id}"[:63])
+        assert row["state"] == "idle"
+
+
+def test_a_lost_connection_is_told_and_made_again(out: Lookout, conn: Conn) -> None:
+    out.look()
+    conn.execute(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name LIKE 'pgrunbook watch%'"
+    )
+    assert not out.look()
+    assert str(out.lines["in the way"]).startswith("not known: ")
+    out.look()
+    assert out.lines["in the way"] == "nobody"
+
+
+def test_a_server_that_answers_late_is_left_alone(
+    out: Lookout, someone_else: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookout, "TIMEOUT_MS", 50)
+    out.run.binding.begin_writing()
+    other = someone_else()
+    other.begin_and_hold("LOCK TABLE pgrunbook.event IN ACCESS EXCLUSIVE MODE")
+    assert not out.look()
+    assert "canceling statement due to" in str(out.lines["in the way"])
+    other.release()
+    out.look()
+    assert out.lines["in the way"] == "nobody"
