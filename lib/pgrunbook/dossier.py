@@ -90,7 +90,9 @@ class Dossier:
     @property
     def summary(self) -> dict[str, Any]:
         """Return the facts as `history` tells them of these events now, for a page."""
-        return summarise(self.run_id, [one.told for one in self.events], chain=self.chain)
+        texts = {one["sha256"]: one["text"] for one in self.scripts if one["text"] is not None}
+        told = summarise(self.run_id, [one.told for one in self.events], chain=self.chain)
+        return {**told, "texts": texts}
 
 
 def make(

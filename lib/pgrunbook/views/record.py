@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +11,7 @@ from markupsafe import Markup
 from nbformat import NotebookNode, v4
 
 from pgrunbook.views.exporter import RecordExporter
+from pgrunbook.views.summary import Rows, Summary
 from pgrunbook.views.table import to_html
 from pgrunbook.views.text import visible
 from pgrunbook.views.units import counted, duration
@@ -19,41 +19,7 @@ from pgrunbook.views.view import View
 
 __all__ = ["Summary", "export", "synthesize"]
 
-Rows = tuple[Mapping[str, object], ...]
-
 _MOST_ROWS = 1000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
-    """What a run came to; times are ISO texts in UTC, rows of any columns become tables in their order."""
-
-    run_id: str
-    change: str
-    title: str
-    outcome: str
-    good: bool
-    target: str
-    target_kind: str
-    operator: str
-    server: str
-    started: str
-    finished: str | None
-    stall_budget_ms: float
-    worst_stall_ms: float | None
-    approvals: Rows = ()
-    checklist: Rows = ()
-    checks: Rows = ()
-    rehearsal: Rows = ()
-    locks: Rows = ()
-    steps: Rows = ()
-    remedies: Rows = ()
-    verification: Rows = ()
-    rollbacks: Rows = ()
-    scripts: Rows = ()
-    events: Rows = ()
-    versions: Rows = ()
-    chain: str = ""
 
 
 # (field, heading, lead, what stands there without rows)
