@@ -106,6 +106,12 @@ def test_a_table_keeps_its_shape() -> None:
         assert part in cleaned
 
 
+def test_a_corner_of_a_table_that_heads_nothing_is_no_heading() -> None:
+    assert clean_html('<table><tr><th scope="col"></th><th>a</th></tr></table>') == (
+        "<table><tbody><tr><td></td><th>a</th></tr></tbody></table>"
+    )
+
+
 def test_what_a_script_holds_is_not_shown_as_text() -> None:
     assert clean_html("<b>x</b><script>plotly = 1</script><style>b{}</style>") == "<b>x</b>"
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import nbformat
 import pytest
+from browser.axe import violations
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from playwright.sync_api import Browser, Page, Route
 
@@ -174,6 +175,21 @@ def test_hostile_values_can_be_read_as_text(opened: Opened) -> None:
 def test_the_page_fits_a_telephone_and_a_desk(opened: Opened) -> None:
     wide, seen = opened.page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
     assert wide <= seen
+
+
+@pytest.mark.parametrize("media", ["screen", "print"])
+def test_the_page_is_accessible(opened: Opened, media: Literal["screen", "print"]) -> None:
+    opened.page.emulate_media(media=media)
+    assert violations(opened.page) == []
+
+
+def test_what_is_not_accessible_is_found(opened: Opened) -> None:
+    opened.page.evaluate(
+        "document.querySelector('td').style.color = '#ddd'; document.querySelector('figure img').alt = '';"
+        " document.querySelector('figure img').removeAttribute('alt'); document.documentElement.lang = ''"
+    )
+    found = {one.split()[0] for one in violations(opened.page)}
+    assert found == {"color-contrast", "image-alt", "html-has-lang"}
 
 
 def test_the_page_prints(opened: Opened) -> None:

@@ -43,6 +43,9 @@ def _attribute(tag: str, name: str, value: str) -> bool:
     return name == "scope" and tag == "th" and value in ("col", "row", "colgroup", "rowgroup")
 
 
+_EMPTY_HEAD = re.compile(r"<th(?: [^>]{0,200})?></th>")
+
+
 def clean_html(html: str, *, headings: bool = False) -> str:
     """Return the HTML with only text, lists and tables left; '' where nothing is left to see.
 
@@ -60,6 +63,8 @@ def clean_html(html: str, *, headings: bool = False) -> str:
             tag.decompose()
         tags = _TAGS | _HEADINGS if headings else _TAGS
         cleaned: str = bleach.clean(str(soup), tags=tags, attributes=_attribute, protocols=(), strip=True)
+        # An empty corner, as pandas makes it, heads nothing.
+        cleaned = _EMPTY_HEAD.sub("<td></td>", cleaned)
     except RecursionError:
         return ""
     return _spelled_out(cleaned) if re.sub(r"<[^>]*>", "", cleaned).strip() else ""
