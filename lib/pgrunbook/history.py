@@ -9,7 +9,7 @@ from pgrunbook import checklist, evidence
 from pgrunbook.checklist import Item
 from pgrunbook.evidence import at
 
-__all__ = ["WRITTEN", "summarise"]
+__all__ = ["WRITTEN", "heading", "summarise"]
 
 Event = Mapping[str, Any]
 NOTHING = "-"
@@ -17,17 +17,10 @@ WRITTEN = "record written"
 """The kind of the event by which the ledger knows a record."""
 
 
-def summarise(run_id: str, events: Sequence[Event], *, chain: str) -> dict[str, Any]:
-    """Return the facts of one run as the record's summary wants them.
-
-    `events` come from the ledger, or from the journal where the ledger was never reached; each holds at,
-    kind, step, actor and detail, those of the ledger a hash too.
-    """
+def heading(run_id: str, events: Sequence[Event]) -> dict[str, Any]:
+    """Return the facts of one run that stand above its record: who, where, when, and what came of it."""
     opened = _last(events, "run opened")
     finished = _last(events, "run finished")
-    steps = [
-        _step(event) for event in events if event["kind"] in ("apply done", "apply failed", "apply cancelled")
-    ]
     outcome = str(finished.get("outcome") or _outcome(events))
     return {
         "run_id": run_id,
@@ -45,6 +38,21 @@ def summarise(run_id: str, events: Sequence[Event], *, chain: str) -> dict[str, 
         "approvals_needed": int(opened.get("approvals_needed") or 1),
         "stall_budget_ms": float(opened.get("stall_budget_ms") or 0),
         "worst_stall_ms": max((float(e["detail"].get("worst_stall_ms") or 0) for e in events), default=0.0),
+    }
+
+
+def summarise(run_id: str, events: Sequence[Event], *, chain: str) -> dict[str, Any]:
+    """Return the facts of one run as the record's summary wants them.
+
+    `events` come from the ledger, or from the journal where the ledger was never reached; each holds at,
+    kind, step, actor and detail, those of the ledger a hash too.
+    """
+    opened = _last(events, "run opened")
+    steps = [
+        _step(event) for event in events if event["kind"] in ("apply done", "apply failed", "apply cancelled")
+    ]
+    return {
+        **heading(run_id, events),
         "approvals": tuple(_approval(event) for event in events if event["kind"] == "gate"),
         "checklist": tuple(
             one.row

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -147,7 +147,7 @@ class Ledger:
                 (
                     text(run_id),
                     change,
-                    text(operator),
+                    text(self.target.redacted(operator)),
                     self.target.kind.value,
                     version,
                     facts.system_identifier,
@@ -182,11 +182,17 @@ class Ledger:
 
         With the number of a journal's entry it is appended once, however often it is told.
         """
-        detail = {**(detail or {}), **({} if entry is None else {"journal_entry": entry})}
+        detail = {
+            **self.target.mask.whole(detail or {}),
+            **({} if entry is None else {"journal_entry": entry}),
+        }
         self.conn.execute(
             "INSERT INTO pgrunbook.event (run_id, change, step, kind, actor, detail) VALUES (%s, %s, %s, %s, %s, %s)"
             " ON CONFLICT (run_id, (detail ->> 'journal_entry')) WHERE detail ? 'journal_entry' DO NOTHING",
-            (text(run_id), text(change), text(step), kind, text(actor), Jsonb(storable(detail))),
+            (
+                *map(text, (run_id, change, step, kind, self.target.redacted(actor))),
+                Jsonb(storable(detail)),
+            ),
         )
 
     def knows(self, run_id: str) -> bool:
@@ -222,7 +228,7 @@ class Ledger:
                 "sha256": sha256,
                 "run_id": run_id,
                 "seconds": seconds,
-                "detail": Jsonb(storable(detail or {})),
+                "detail": Jsonb(storable(self.target.mask.whole(detail or {}))),
                 "ended": ended,
             },
         )
@@ -252,9 +258,9 @@ class Ledger:
         """Return events in order, of one run or one change, of one kind or all, times as UTC texts."""
         return self._rows("ledger_events", run_id=run_id, change=change, kind=kind)
 
-    def runs(self, change: str | None = None) -> list[dict[str, Any]]:
-        """Return the runs that have events here, of one change or all, in the order in which they began."""
-        return self._rows("ledger_runs", change=change)
+    def briefs(self, *, change: str | None, keys: Sequence[str]) -> list[dict[str, Any]]:
+        """Return the events of all runs, of one change or of all, with these keys of their detail alone."""
+        return self._rows("ledger_briefs", change=change, keys=list(keys))
 
     def run(self, run_id: str) -> list[dict[str, Any]]:
         """Return the events of a run in full: time, detail and hashes to the letter, as the chain holds them."""
@@ -265,7 +271,7 @@ class Ledger:
         with self._may():
             return chain.check(self.conn)
 
-    def _rows(self, query: str, **parameters: str | None) -> list[dict[str, Any]]:
+    def _rows(self, query: str, **parameters: object) -> list[dict[str, Any]]:
         if not self.exists:
             return []
         with self._may():
