@@ -74,8 +74,9 @@ def held(data: bytes, *, file: str) -> Sealed:
         )
     page = data if begins < 0 else data[:begins]
     broken = _broken(data)
-    ends = data.find(_FACTS_END.encode(), max(begins, 0)) + len(_FACTS_END)
-    if begins >= 0 and not broken and ends != len(data) - _SEAL_BYTES:
+    last = data.find(_FACTS_END.encode(), max(begins, 0))
+    ends = last + len(_FACTS_END)
+    if min(begins, last) >= 0 and not broken and ends != len(data) - _SEAL_BYTES:
         broken = f"something stands between its facts and its seal, from byte {ends:,} on"
     return Sealed(
         page=page.decode("utf-8", "replace"),
@@ -101,7 +102,8 @@ def _broken(data: bytes) -> str:
     if seals and (after := len(data) - seals[-1].end()):
         whole = not _broken(data[: seals[-1].end()])
         rest = "; what is before them is whole" if whole else ""
-        return f"{after:,} byte{'' if after == 1 else 's'} follow the seal, from byte {seals[-1].end():,} on{rest}"
+        follow = "1 byte follows" if after == 1 else f"{after:,} bytes follow"
+        return f"{follow} the seal, from byte {seals[-1].end():,} on{rest}"
     begins = data.rfind(_SEAL_BEGINS)
     if begins >= 0:
         return f"its last line, from byte {begins:,} on, is not in the form of a seal"
