@@ -64,6 +64,7 @@ LAYERS = (
     ("deciding",),
     ("rollback", "violation"),
     ("run",),
+    ("bearings",),
     ("views",),
     (
         "record",

@@ -127,7 +127,8 @@ def test_a_rehearsal_says_the_same_words_each_time(server: embedded.Server) -> N
         "gate rollback ... open, approved by the rehearsal",
         "003 Require the code ... rolled back, nobody stalled\n002 Build the index ... rolled back, nobody stalled",
         "002 Build the index ... done, nobody stalled\n003 Require the code ... done, nobody stalled",
-        "700_throwaway: 3 of 3 steps done",
+        "700_throwaway: 3 of 3 steps done\n"
+        "resume here: run the cell runbook.verify(), then runbook.record() (every step is done)",
         "record written, event chain unbroken",
     ]
 

@@ -311,16 +311,6 @@ def test_a_rehearsal_that_differs_says_where() -> None:
     assert "constraint &lt;script&gt;" in html
 
 
-def test_status_counts_what_is_done() -> None:
-    rows = [
-        {"step": "001", "title": "Add", "status": "done", "finished": "2026-03-01", "note": ""},
-        {"step": "002", "title": HOSTILE, "status": "failed", "finished": "", "note": ""},
-    ]
-    view = boards.status(rows, "700_throwaway")
-    assert view.text == "700_throwaway: 1 of 2 steps done"
-    assert "2026-03-01" not in clean(view)
-
-
 def test_verification_shows_the_rows_of_a_broken_promise() -> None:
     fine = finding("verify/001_add_note.sql", total=0)
     assert boards.verification([fine]).text == "1 step verified, all promises hold"

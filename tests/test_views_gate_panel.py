@@ -67,6 +67,14 @@ def test_no_go_needs_no_word_but_a_reason(gate: GatePanel) -> None:
     assert (gate.answer.given, gate.answer.go, gate.answer.reason) == (True, False, "too late")
 
 
+def test_what_was_typed_before_a_click_may_come_after_it(gate: GatePanel) -> None:
+    gate.reason.value = "t"
+    gate.no_go.click()
+    assert gate.no_go.disabled
+    gate.reason.value = "too late at night"
+    assert gate.settle().reason == "too late at night"
+
+
 def test_to_keep_the_change_needs_no_reason() -> None:
     panel = GatePanel(
         Question("Roll back?", {}, "the change stays.", word="ROLL BACK", who="ann", reasoned=False)

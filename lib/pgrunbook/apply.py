@@ -10,7 +10,7 @@ from pgrunbook.ledger import Status, StepRow
 from pgrunbook.standing import Standing
 from pgrunbook.step import Job, Outcome
 
-__all__ = ["apply_step", "in_place", "tell_what_happened"]
+__all__ = ["apply_step", "in_place", "missing", "tell_what_happened"]
 
 
 def apply_step(binding: Binding, change: Change, chosen: Step) -> Outcome:
@@ -55,9 +55,13 @@ def apply_step(binding: Binding, change: Change, chosen: Step) -> Outcome:
 
 
 def _require_changes(binding: Binding, change: Change) -> None:
-    missing = [name for name in change.requires if not _is_applied(binding, change, name)]
-    if missing:
-        raise RequirementMissing(change=change.name, missing=missing)
+    if lacks := missing(binding, change):
+        raise RequirementMissing(change=change.name, missing=lacks)
+
+
+def missing(binding: Binding, change: Change) -> list[str]:
+    """Return the changes that have to be applied before this one and are not."""
+    return [name for name in change.requires if not _is_applied(binding, change, name)]
 
 
 def _is_applied(binding: Binding, change: Change, name: str) -> bool:

@@ -14,10 +14,12 @@ import psycopg
 
 from pgrunbook import (
     approving,
+    bearings,
     contracting,
     duplication,
     proving,
     race,
+    records,
     repairing,
     session,
     standing,
@@ -35,6 +37,7 @@ from pgrunbook.loading import load_notebook_libraries
 from pgrunbook.papers.command import papers
 from pgrunbook.rehearsal import Rehearsal
 from pgrunbook.run import ROLLBACK, Run
+from pgrunbook.views import bearings as board
 from pgrunbook.views import boards, costs, table
 from pgrunbook.views import races as outcomes
 from pgrunbook.views.view import View
@@ -219,16 +222,16 @@ def status(given: argparse.Namespace) -> int:
     facts: dict[str, Any] = {"target": bound.where, "changes": {}}
     text = []
     with session.connect(bound, purpose="status") as conn:
-        session.bind(conn, bound, for_change=False)
+        server_facts = session.bind(conn, bound, for_change=False)
         ledger = Ledger(conn, bound)
         for name in [given.change] if given.change else changes.names(root):
             change = changes.load(name, root=root)
             rows = standing.table(change, ledger.steps(name))
             facts["changes"][name] = rows
-            text += [
-                boards.status(rows, name).text,
-                table.to_text(rows, ["step", "status", "finished", "note"]),
-            ]
+            found = bearings.of_change(ledger, change, server_facts.cluster)
+            facts.setdefault("resume", {})[name] = found.line
+            shown = ["step", "status", "when", "by", "took", "worst stall", "why"]
+            text += [board.view(found, live=True).text, table.to_text(board.rows(found), shown)]
             if ticks := tick.of_last_run(ledger, change):
                 facts.setdefault("checklists", {})[name] = ticks.facts
                 text.append(ticks.text)
@@ -273,6 +276,8 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "tick": tick.tick,
     "approve": approving.approve,
     "record": proving.record,
+    "records": records.records,
+    "compare": records.compare,
     "races": races,
     "duplicates": duplication.show,
     "new-remedy": duplication.new_remedy,

@@ -15,10 +15,12 @@ from pgrunbook.lookout import HEAR_S, Lookout
 from pgrunbook.run import ROLLBACK, Run
 from pgrunbook.standing import Standing
 from pgrunbook.views.gate_panel import Answer, GatePanel, Question
+from pgrunbook.views.lifeline import Sight
 
 __all__ = ["ask", "asks", "decided", "settled"]
 
 TYPED = "typed in the notebook"
+SETTLE_S = 0.3
 
 
 async def ask(run: Run, name: str, panel: Callable[[Question], GatePanel] = GatePanel) -> list[Decision]:
@@ -57,10 +59,13 @@ async def ask(run: Run, name: str, panel: Callable[[Question], GatePanel] = Gate
 async def _answer(shown: GatePanel, lookout: Lookout, step: str) -> Answer:
     """Return what was answered, or an answer that was not given once somebody decided elsewhere."""
     shown.show()
+    sight = Sight(shown.box)
     looking: asyncio.Task[bool] | None = None
     again = 0.0
     try:
         while not shown.answer.given:
+            if sight.lost:
+                raise GateClosed(step=step, reason="no open page shows its question any more")
             if looking is None and time.monotonic() >= again:
                 looking = asyncio.ensure_future(asyncio.to_thread(lookout.look))
             elif looking is not None and looking.done():
@@ -69,6 +74,9 @@ async def _answer(shown: GatePanel, lookout: Lookout, step: str) -> Answer:
                     break
                 looking, again = None, time.monotonic() + HEAR_S
             await asyncio.sleep(POLL_S)
+        if shown.answer.given:
+            await asyncio.sleep(SETTLE_S)
+            shown.settle()
     except asyncio.CancelledError:
         raise GateClosed(step=step, reason="the cell was stopped before anybody answered") from None
     finally:

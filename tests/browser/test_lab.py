@@ -184,3 +184,39 @@ def test_a_checklist_is_ticked_item_by_item_before_its_step(checklist: None, ope
     operator.run_cell('gate("001")')
     operator.button("GO").wait_for()
     operator.answer("NO-GO")
+
+
+def test_the_keyboard_alone_answers_a_gate_and_enter_in_a_field_answers_nothing(operator: Operator) -> None:
+    operator.somebody("month end report")
+    operator.run_all()
+    operator.button("GO").wait_for()
+    keys = operator.page.keyboard
+    operator.page.get_by_text(re.compile(r"pid \d+ 'month end report' holds AccessShareLock")).wait_for()
+    # The first field has the focus without a click.
+    keys.type("CHG-1")
+    keys.press("Enter")
+    keys.press("Tab")
+    keys.type("APPLY")
+    operator.eventually(operator.button("GO").is_enabled)
+    operator.look("gate_armed")
+    for _ in range(3):
+        keys.press("Enter")
+    assert operator.button("GO").is_visible()
+    assert operator.status() == "no ledger"
+    keys.press("Shift+Tab")
+    for _ in "CHG-1":
+        keys.press("Backspace")
+    for _ in range(3):
+        keys.press("Tab")
+    keys.press("Space")
+    operator.page.get_by_text("NO-GO needs a reason").wait_for()
+    operator.look("gate_without_a_reason")
+    assert operator.status() == "no ledger"
+    # The focus went back to the reason.
+    keys.type("too late at night")
+    for _ in range(3):
+        keys.press("Tab")
+    keys.press("Space")
+    operator.page.get_by_text("ann said NO-GO (too late at night)").wait_for()
+    operator.look("gate_closed")
+    assert operator.events() == [("gate", "ann")]

@@ -29,7 +29,6 @@ __all__ = [
     "rehearsal",
     "repaired",
     "script",
-    "status",
     "undo_previewed",
     "undone",
     "verification",
@@ -274,14 +273,6 @@ def _line(done: Outcome, change: Change) -> str:
         worst_stall_ms=done.worst_stall_ms,
         budget_ms=done.stall_budget_ms if ran else None,
     )
-
-
-def status(rows: Sequence[dict[str, object]], change: str) -> View:
-    """Return the board of a change's steps; when they ended stands in the facts."""
-    done = sum(row["status"] == "done" for row in rows)
-    line = f"{change}: {done} of {counted(len(rows), 'step')} done"
-    shown = [{"step": row["step"], "title": row["title"], "status": row["status"]} for row in rows]
-    return View(line, html=table.to_html(shown, caption=line), facts={"steps": [dict(row) for row in rows]})
 
 
 def verification(findings: Sequence[Finding]) -> View:

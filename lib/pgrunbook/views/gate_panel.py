@@ -8,9 +8,9 @@ from html import escape
 from typing import Any, TypeAlias
 
 import ipywidgets
-from IPython.display import display
 
 from pgrunbook import kernel
+from pgrunbook.views.lifeline import display
 from pgrunbook.views.panel import WAITING, close, escaped, html, markup
 
 __all__ = ["Answer", "GatePanel", "Lines", "Question", "rows"]
@@ -66,6 +66,7 @@ class GatePanel:
     answer: Answer = field(default_factory=Answer)
     now: Any = None
     hint: Any = None
+    first: Any = None
     word: Any = None
     name: Any = None
     reason: Any = None
@@ -99,12 +100,21 @@ class GatePanel:
         display(self.box)
         # Run All leaves the notebook at its last cell: bring the question before the eye. From its first field on
         # Tab goes through the fields to the buttons; Enter in a field does nothing.
-        fields[0].focus()
+        self.first = fields[0]
+        self.first.focus()
 
     def update(self, lines: Lines) -> None:
         """Show what may change while the gate waits; texts may come from the database."""
         if self.now is not None:
+            if not self.now.value and not (self.word.value or self.reason.value):
+                # What was asked before the page had drawn the field is lost.
+                self.first.focus()
             self.now.value = markup(WAITING, "Now", rows(lines))
+
+    def settle(self) -> Answer:
+        """Return the answer with the texts as they are by now: a click may overtake what was typed before it."""
+        self.answer.reason, self.answer.who = self.reason.value.strip(), self.name.value.strip()
+        return self.answer
 
     def close(self) -> None:
         """Take the panel away as soon as the decision is shown in its place."""
@@ -127,7 +137,8 @@ class GatePanel:
                 self.reason.focus()
                 kernel.answered()
                 return
-            given.go, given.reason, given.who = go, self.reason.value.strip(), self.name.value.strip()
-            given.given = True
+            given.given, given.go = True, go
+            self.settle()
+            self.go.disabled = self.no_go.disabled = True
 
         return pressed

@@ -1,0 +1,224 @@
+"""The bearings of a change: where each step stands by ledger, catalog and server, and the call that goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pgrunbook import concurrent, forecast, obstacles, session, standing
+from pgrunbook.apply import missing
+from pgrunbook.change import Change, Step
+from pgrunbook.errors import GateClosed, RunbookError
+from pgrunbook.ledger import Ledger, Status, StepRow
+from pgrunbook.run import ROLLBACK, Run
+
+__all__ = ["Bearings", "Place", "of_change", "of_run"]
+
+RUNNING, INTERRUPTED = "running", "interrupted"
+ORDINARY = (None, "apply", "rollback")
+NOTHING_LEFT = "every step is done"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a step stands; `why` is what became of it, or what it waits for."""
+
+    step: Step
+    state: str
+    why: str = ""
+    at: str = ""
+    by: str = ""
+    seconds: float | None = None
+    worst_stall_ms: float | None = None
+
+    @property
+    def done(self) -> bool:
+        """Return whether nothing is left to do about it."""
+        return self.state == Status.DONE.value
+
+
+@dataclass(frozen=True, slots=True)
+class Bearings:
+    """All steps of a change, its remedies by what became of them, and what to do next: the call, and why."""
+
+    change: str
+    places: tuple[Place, ...]
+    remedies: Mapping[str, str]
+    call: str
+    why: str
+    here: tuple[str, ...] = ()
+    """Who is in the way of the next step now."""
+
+    @property
+    def line(self) -> str:
+        """Return the one line that says where to go on."""
+        return f"resume here: {self.call}" + (f" ({self.why})" if self.why else "")
+
+
+def of_run(run: Run) -> Bearings:
+    """Return the bearings of a run: it has an audit, gates and a checklist of its own; reads only."""
+    places = list(_places(run.ledger, run.change, run.facts.cluster))
+    first = next((place for place in places if not place.done), None)
+    call, why = _next(run, first)
+    here: tuple[str, ...] = ()
+    if first is not None and first.state != RUNNING:
+        if why:
+            where = places.index(first)
+            state = "blocked" if first.state == Status.NOT_RUN.value else first.state
+            told = f"{first.why}; {why}" if first.why else why
+            places[where] = Place(first.step, state, told, first.at, first.by)
+        here = tuple(str(one.blocker) for one in obstacles.obstacles(run.control, [first.step]))
+    return Bearings(
+        run.change.name, tuple(places), _remedies(run.ledger, run.change), f"run the cell {call}", why, here
+    )
+
+
+def of_change(ledger: Ledger, change: Change, cluster: str) -> Bearings:
+    """Return the bearings of a change without a run, as they are at a command line; reads only."""
+    places = tuple(_places(ledger, change, cluster))
+    first = next((place for place in places if not place.done), None)
+    if first is None:
+        call, why = f"pgrunbook verify {change.name}", NOTHING_LEFT
+    elif first.state == RUNNING:
+        call, why = f"pgrunbook status {change.name}", first.why
+    else:
+        call = f'the notebook {change.name}, preflight and the cell await runbook.gate("{first.step.number}")'
+        call, why = f"{call}; or pgrunbook apply {change.name}", ""
+    return Bearings(change.name, places, _remedies(ledger, change), call, why)
+
+
+def _next(run: Run, first: Place | None) -> tuple[str, str]:
+    """Return the next call of a run, and what the next step waits for, if anything."""
+    if first is None:
+        return "runbook.verify(), then runbook.record()", NOTHING_LEFT
+    step = first.step
+    if first.state == RUNNING:
+        return "runbook.status() again", f"{step.number} is at work: {first.why}"
+    if first.state == Status.ROLLING_BACK.value and len(step.rollback) > 1:
+        return (
+            f'await runbook.gate("{ROLLBACK}"), then runbook.roll_back',
+            "its way back was begun and not finished",
+        )
+    if others := missing(run.binding, run.change):
+        return f'Runbook.open("{others[0]}")', f"{others[0]} has to be applied before"
+    if run.board is None:
+        return "runbook.preflight()", "no audit in this run"
+    if stopping := run.board.stopping(step.name):
+        names = [one.name for one in stopping]
+        why = f"NO-GO: {', '.join(names)}"
+        for remedy in (name for name in run.board.offered if name in names):
+            opened = "remedy" if _why_closed(run, remedy, run.change.remedy(remedy).sha256) == "" else "gate"
+            return f'await runbook.{opened}("{remedy}")', f"{why}; the remedy {remedy} comes before"
+        return "runbook.preflight(), once that is repaired", why
+    if items := [one for one in run.checklist.holding_up(step) if one.tick is None]:
+        keys = ", ".join(one.item.key for one in items)
+        return f'await runbook.checklist("{items[0].item.when}")', f"open in the checklist: {keys}"
+    if why := _why_closed(run, step.name, step.migrate.sha256):
+        return f'await runbook.gate("{step.number}")', f"gate closed: {why}"
+    call = f'await runbook.apply("{step.number}")'
+    if (ends := run.budgets.window_ends) is not None and not (
+        fit := forecast.plan(run.control, step, ends)
+    ).fits:
+        return (
+            call,
+            f"the window is too short: it ends {fit.left}, the step takes {fit.takes}, reserve {fit.reserve}",
+        )
+    return call, ""
+
+
+def _why_closed(run: Run, name: str, sha256: str) -> str:
+    try:
+        run.gates.require(name, sha256)
+    except GateClosed as closed:
+        return closed.reason
+    return ""
+
+
+def _places(ledger: Ledger, change: Change, cluster: str) -> Iterator[Place]:
+    rows = ledger.steps(change.name)
+    who = {one["step"]: str(one["actor"]) for one in ledger.events(change=change.name, kind="apply done")}
+    who |= {
+        one["step"]: str(one["actor"])
+        for one in ledger.events(change=change.name, kind="rollback done")
+        if one["step"] in rows and rows[one["step"]].status is Status.ROLLED_BACK
+    }
+    sessions = session.rows(ledger.conn, "busy_sessions") if rows else []
+    alive = {one["run_id"] for one in session.rows(ledger.conn, "running_run")} if rows else set()
+    for step in change.steps:
+        row = rows.get(step.name)
+        yield _place(ledger, step, row, cluster, who.get(step.name, ""), sessions, alive)
+
+
+def _place(
+    ledger: Ledger,
+    step: Step,
+    row: StepRow | None,
+    cluster: str,
+    by: str,
+    sessions: Sequence[Mapping[str, Any]],
+    alive: set[str],
+) -> Place:
+    left = _index(ledger, step)
+    if row is None:
+        return Place(step, Status.NOT_RUN.value, left)
+    at, stall = row.finished_at or row.started_at, row.detail.get("worst_stall_ms")
+    if row.status in (Status.RUNNING, Status.ROLLING_BACK):
+        name = f"pgrunbook step {row.run_id}"[:63]
+        pids = [one["pid"] for one in sessions if one["application_name"] == name]
+        if pids:
+            whose = (
+                f"run {row.run_id}"
+                if row.run_id in alive
+                else "its runner is gone, the server still works on it"
+            )
+            return Place(step, RUNNING, f"pid {pids[0]}, {whose}", at)
+        state = INTERRUPTED if row.status is Status.RUNNING else row.status.value
+        # A transaction would have committed its own row with it.
+        rolled = "nothing was left behind" if step.migrate.header.in_transaction else "begun and not finished"
+        return Place(step, state, _and(left or rolled, _elsewhere(step, row, cluster)), at)
+    note = row.detail.get("note")
+    why = str((note if note not in ORDINARY else "") or row.detail.get("reason") or "").partition("\n")[0]
+    if row.status is Status.DONE:
+        edited = "the file was edited after it ran" if row.script_sha256 != step.migrate.sha256 else ""
+        broken = left if "INVALID" in left else ""
+        return Place(step, row.status.value, _and(edited, broken, why), at, by, row.seconds, stall)
+    return Place(step, row.status.value, _and(why, left), at, by, row.seconds, stall)
+
+
+def _index(ledger: Ledger, step: Step) -> str:
+    """Return what the catalog and the server say of the index that a step builds outside a transaction."""
+    if step.migrate.header.in_transaction:
+        return ""
+    name = concurrent.index_name(step.migrate.statements[0])
+    state = concurrent.index_state(ledger.conn, name) if name is not None else None
+    if state is None:
+        return ""
+    if state.built_by is not None:
+        return f"index {name} is being built on the server, pid {state.built_by}; apply watches it to its end"
+    if not state.is_valid:
+        return f"index {name} is INVALID, no query uses it; apply clears it and builds it again"
+    return f"index {name} is there and valid; apply proves it and writes that down"
+
+
+def _elsewhere(step: Step, row: StepRow, cluster: str) -> str:
+    try:
+        standing.of(step, {step.name: row}, cluster)
+    except RunbookError as error:
+        return error.found
+    return ""
+
+
+def _remedies(ledger: Ledger, change: Change) -> Mapping[str, str]:
+    found = {remedy.name: "not run" for remedy in change.remedies}
+    words = {"remedy applied": "applied", "remedy undone": "undone", "remedy stopped": "stopped",
+             "remedy started": "started"}  # fmt: skip
+    if found:
+        for one in ledger.events(change=change.name):
+            if one["kind"] in words and one["detail"].get("remedy") in found:
+                found[one["detail"]["remedy"]] = words[one["kind"]]
+    return found
+
+
+def _and(*parts: str) -> str:
+    return "; ".join(part for part in parts if part)
