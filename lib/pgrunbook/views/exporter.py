@@ -17,7 +17,7 @@ from pgrunbook.views.outputs import Shown, shown
 from pgrunbook.views.sanitise import clean_html, clean_markdown, plain_lines
 from pgrunbook.views.text import shorten, visible
 
-__all__ = ["RecordExporter"]
+__all__ = ["RecordExporter", "source"]
 
 
 class RecordExporter(TemplateExporter):
@@ -53,7 +53,7 @@ class RecordExporter(TemplateExporter):
         )
         environment.globals["headings"] = self.headings
         filters: dict[str, Any] = {
-            "code": _code,
+            "code": lambda text: source(text, "python"),
             "lines": lambda text: Markup(plain_lines(str(text))),
             "markdown": self._markdown,
             "shown": self._shown,
@@ -83,10 +83,10 @@ def _one_line(value: object) -> object:
     return value if isinstance(value, Markup) else visible(value)
 
 
-def _code(source: str) -> Markup:
-    """Return source code, coloured where its language is known."""
-    if len(source) > 20_000 or re.search(r"[^\n\t -~\u00a1-\u1fff]", source):
-        return Markup(f"<pre>{plain_lines(source)}</pre>")
+def source(text: str, language: str) -> Markup:
+    """Return source code as HTML, coloured where its language is known."""
+    if not language or len(text) > 20_000 or re.search(r"[^\n\t -~\u00a1-\u1fff]", text):
+        return Markup(f"<pre>{plain_lines(text)}</pre>")
     highlight: Any = Highlight2HTML
-    marked: str = highlight(pygments_lexer="python")(source)
+    marked: str = highlight(pygments_lexer=language)(text)
     return Markup(clean_html(marked))

@@ -3,70 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from markupsafe import Markup
 from nbformat import NotebookNode, v4
 
+from pgrunbook.views import sections
 from pgrunbook.views.exporter import RecordExporter
-from pgrunbook.views.summary import Rows, Summary
-from pgrunbook.views.table import to_html
+from pgrunbook.views.summary import Summary
 from pgrunbook.views.text import visible
-from pgrunbook.views.units import counted, duration
+from pgrunbook.views.units import duration
 from pgrunbook.views.view import View
 
 __all__ = ["Summary", "export", "synthesize"]
-
-_MOST_ROWS = 1000
-
-
-# (field, heading, lead, what stands there without rows)
-_BEFORE = (
-    ("approvals", "Approvals", "", "No step was approved."),
-    ("checklist", "Checklist", "", ""),
-    ("checks", "Checks before", "A check's rows are the problem; no rows is good.", "No check ran."),
-    (
-        "remedies",
-        "Remedies",
-        "What was replaced is kept in quarantine in the target.",
-        "Nothing was repaired.",
-    ),
-    (
-        "rehearsal",
-        "Rehearsal",
-        "Every file on a clone of the target's schema: locks declared in its header, and locks observed.",
-        "The change was not rehearsed.",
-    ),
-    (
-        "locks",
-        "Locks by statement",
-        "What each statement took on the clone, for how long it kept it there, and what its file held already.",
-        "No statement was seen to take a lock.",
-    ),
-    ("steps", "Steps", "", "No step ran."),
-    (
-        "verification",
-        "Verification",
-        "Each step's own proof that it did what it says.",
-        "Nothing was verified.",
-    ),
-    ("rollbacks", "Rollback", "The way back, where it was taken or proved.", "No step was rolled back."),
-)
-_AFTER = (
-    (
-        "scripts",
-        "Scripts",
-        "SHA-256 of each file as it was sent to the server; compare with sha256sum.",
-        "No script was recorded.",
-    ),
-    ("events", "Events", "", "No event was recorded."),
-    ("versions", "Versions", "", "No version was recorded."),
-)
-_CHAIN = (
-    "Each event's hash covers the event and the hash before it, in the ledger of the target. The chain is"
-)
 
 
 def export(notebook: NotebookNode, summary: Summary) -> str:
@@ -101,12 +51,6 @@ def _literal(text: str) -> str:
 
 def _page(summary: Summary) -> dict[str, object]:
     """Return the summary in the template's words."""
-    said = {
-        "events": f"{_CHAIN} {summary.chain}." if summary.chain else "",
-        "checklist": _ticks(summary.checklist),
-    }
-    # Most changes have no checklist.
-    before = [part for part in _BEFORE if part[0] != "checklist" or summary.checklist]
     return {
         "run_id": summary.run_id,
         "change": summary.change,
@@ -115,34 +59,9 @@ def _page(summary: Summary) -> dict[str, object]:
         "good": bool(summary.good),
         "stall": _stall(summary.worst_stall_ms, summary.stall_budget_ms),
         "facts": _facts(summary),
-        "before": [_section(summary, *part, said=said) for part in before],
-        "after": [_section(summary, *part, said=said) for part in _AFTER],
+        "before": sections.before(summary),
+        "after": sections.after(summary),
     }
-
-
-def _section(
-    summary: Summary, field: str, heading: str, lead: str, none: str, *, said: Mapping[str, str]
-) -> dict[str, object]:
-    rows: Rows = getattr(summary, field)
-    return {
-        "id": field,
-        "title": heading,
-        "count": f"{len(rows):,}" if rows else "",
-        "lead": said.get(field) or (lead if rows else ""),
-        "none": none,
-        "table": Markup(to_html(rows, cap=_MOST_ROWS, null="-")) if rows else "",
-    }
-
-
-def _ticks(rows: Rows) -> str:
-    """Return how far a checklist came.
-
-    >>> _ticks(({"item": "backup", "state": "ticked"}, {"item": "smoke", "state": "OPEN"}))
-    '1 of 2 items ticked. Open: smoke.'
-    """
-    still = [str(row.get("item")) for row in rows if row.get("state") != "ticked"]
-    left = f"Open: {', '.join(still)}." if still else "Nothing is open."
-    return f"{len(rows) - len(still)} of {counted(len(rows), 'item')} ticked. {left}"
 
 
 def _stall(worst_ms: float | None, budget_ms: float) -> dict[str, object]:
@@ -170,9 +89,17 @@ def _facts(summary: Summary) -> list[tuple[str, str]]:
         ("Started", _time(summary.started)),
         ("Finished", _time(summary.finished) if summary.finished else "not finished"),
         ("Took", _took(summary.started, summary.finished)),
+        ("Window", f"until {summary.window_ends}" if summary.window_ends else "none was set"),
+        ("Approved by", _approvers(summary)),
         ("Run", summary.run_id),
         ("Event chain", summary.chain or "not recorded"),
     ]
+
+
+def _approvers(summary: Summary) -> str:
+    """Return who said GO, each once."""
+    people = dict.fromkeys(str(row.get("who")) for row in summary.approvals if row.get("decision") == "GO")
+    return ", ".join(people) or "nobody"
 
 
 def _parsed(text: str) -> datetime | None:
