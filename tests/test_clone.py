@@ -42,7 +42,7 @@ def test_the_password_reaches_pg_dump_through_the_environment_only(
         return run(command, **options)
 
     monkeypatch.setattr(subprocess, "run", watched)
-    source = Target(Kind.LIVE, make_conninfo(database, password="s3cret ' word"))
+    source = Target(Kind.LIVE, make_conninfo(database, password="s3cret ' word", sslpassword="s3cret key"))
     name = f"clone_{uuid.uuid4().hex[:12]}"
     clone(source, server, name)
     embedded.drop_database(server, name)
@@ -50,6 +50,28 @@ def test_the_password_reaches_pg_dump_through_the_environment_only(
     assert [Path(command[0]).name for command in (dump, psql)] == ["pg_dump", "psql"]
     assert "s3cret" not in " ".join([*dump, *psql, *restored.values()])
     assert dumped["PGPASSWORD"] == "s3cret ' word"
+    assert not Path(dumped["PGSERVICEFILE"]).exists()
+
+
+def test_the_connection_strings_of_subscriptions_stay_behind(
+    conn: Conn, database: str, server: embedded.Server
+) -> None:
+    conn.execute(
+        "CREATE SUBSCRIPTION cloned_not CONNECTION 'host=/nowhere password=s3cret' PUBLICATION p"
+        " WITH (connect = false, slot_name = NONE)"
+    )
+    try:
+        name = f"clone_{uuid.uuid4().hex[:12]}"
+        with throwaway.looking(clone(target.rehearsal(database), server, name).conninfo) as look:
+            found = (
+                "SELECT count(*) FROM pg_subscription AS s JOIN pg_database AS d ON d.oid = s.subdbid"
+                " WHERE d.datname = %s"
+            )
+            assert session.value(look, found, (database.rpartition("dbname=")[2],)) == 1
+            assert session.value(look, found, (name,)) == 0
+        embedded.drop_database(server, name)
+    finally:
+        conn.execute("DROP SUBSCRIPTION cloned_not")
 
 
 def test_rows_owners_grants_and_the_ledger_stay_behind(

@@ -6,10 +6,13 @@ import contextlib
 import os
 import re
 import subprocess
+import tempfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from psycopg import errors, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import Conninfo
 
 from pgrunbook import session
 from pgrunbook.errors import RehearsalFailed
@@ -18,6 +21,8 @@ from pgrunbook.target import Target
 from pgrunbook.target import rehearsal as rehearsal_target
 
 __all__ = ["clone"]
+
+_HIDDEN = {one.keyword.decode() for one in Conninfo.get_defaults() if one.dispchar == b"*"} - {"password"}
 
 
 def clone(source: Target, server: Server, name: str, *, naming: str = "") -> Target:
@@ -41,13 +46,22 @@ def _copy_schema(source: Target, target: Target, server: Server, naming: str) ->
     parts = {key: str(part) for key, part in conninfo_to_dict(source.conninfo).items() if part is not None}
     password = parts.pop("password", None)
     environment = {**os.environ, **({"PGPASSWORD": password} if password else {})}
-    dumped = _run(
-        [
-            str(server.bin / "pg_dump"), "--schema-only", "--no-owner", "--no-privileges", "--exclude-schema=pgrunbook",
-            "--lock-wait-timeout=2s", f"--dbname={make_conninfo(**parts)}",
-        ],
-        environment,
-    )  # fmt: skip
+    with tempfile.TemporaryDirectory(prefix="pgrunbook-clone-") as scratch:
+        # Other secrets have no variable; a service that is named already has to bring its own.
+        hidden = {key: parts.pop(key) for key in _HIDDEN & parts.keys()}
+        if hidden and "service" not in parts:
+            file = Path(scratch) / "service"
+            file.touch(0o600)
+            file.write_text("[pgrunbook]\n" + "".join(f"{key}={value}\n" for key, value in hidden.items()))
+            parts["service"], environment["PGSERVICEFILE"] = "pgrunbook", str(file)
+        # A subscription is nothing to rehearse on, and its connection string is nobody's business here.
+        dumped = _run(
+            [
+                str(server.bin / "pg_dump"), "--schema-only", "--no-owner", "--no-privileges", "--no-subscriptions",
+                "--exclude-schema=pgrunbook", "--lock-wait-timeout=2s", f"--dbname={make_conninfo(**parts)}",
+            ],
+            environment,
+        )  # fmt: skip
     _make_roles(source, target, naming + dumped.decode(errors="replace"))
     _run(
         [
@@ -60,7 +74,8 @@ def _copy_schema(source: Target, target: Target, server: Server, naming: str) ->
             "-",
             f"--dbname={target.conninfo}",
         ],
-        {**os.environ, "PGOPTIONS": "-c client_min_messages=warning"},
+        # The text of a statement that fails, such as a user mapping with its password, is kept out of the log.
+        {**os.environ, "PGOPTIONS": "-c client_min_messages=warning -c log_min_error_statement=panic"},
         given=dumped,
     )
 
