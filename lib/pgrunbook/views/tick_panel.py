@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import ipywidgets
-from IPython.display import display
 
 from pgrunbook import kernel
 from pgrunbook.checklist import Checked
 from pgrunbook.views import panel
+from pgrunbook.views.lifeline import display
 from pgrunbook.views.units import counted
 
 __all__ = ["TickPanel", "Wish"]
@@ -76,7 +76,13 @@ class TickPanel:
     def _row(self, one: Checked) -> Any:
         key, tick = one.item.key, one.tick
         again = f" ({one.why})" if one.why else ""
-        box = ipywidgets.Checkbox(value=tick is not None, indent=False, layout={"width": "2em"})
+        # The description is the box's label, also to a screen reader; a key is plain letters.
+        box = ipywidgets.Checkbox(
+            value=tick is not None,
+            indent=False,
+            description=key,
+            layout={"width": "auto", "min_width": "9em"},
+        )
         name = ipywidgets.Text(
             value=tick.who if tick else self.who, placeholder="your name", layout={"width": "12em"}
         )
@@ -90,7 +96,7 @@ class TickPanel:
         for field_ in (box, name, remark):
             field_.observe(self._changed, names="value")
         label = ipywidgets.HTML(
-            f'<div style="line-height:1.4"><b>{panel.escaped(key)}</b>: {panel.escaped(one.item.text + again)}</div>',
+            f'<div style="line-height:1.4">{panel.escaped(one.item.text + again)}</div>',
             layout={"width": "36em"},
         )
         return ipywidgets.HBox([box, label, name, remark])
