@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,9 +16,11 @@ import throwaway
 from attended import Person, at_once
 
 from pgrunbook import live
+from pgrunbook.errors import GateClosed, StepCancelled
 from pgrunbook.patience import POLICY
 from pgrunbook.run import Run
 from pgrunbook.views.step_panel import StepPanel
+from pgrunbook.views.view import View
 
 Conn = psycopg.Connection[dict[str, Any]]
 
@@ -126,3 +131,85 @@ def test_what_came_of_it_is_told_and_nothing_was_done_to_another_transaction(
 def test_with_nobody_there_is_no_panel(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "StepPanel", lambda *_a, **_o: pytest.fail("a panel for nobody"))
     assert at_once(applied(run, "001")).note == "apply"
+
+
+# -- what is watched, what it costs, and what stays ---------------------------------------------------
+
+
+@pytest.fixture
+def outputs(monkeypatch: pytest.MonkeyPatch) -> list[View]:
+    """What is displayed beside the panel."""
+    shown: list[View] = []
+    monkeypatch.setattr(live, "display", shown.append)
+    return shown
+
+
+def test_a_step_that_waits_says_so_draws_it_and_leaves_a_picture(
+    run: Run, person: Person, elsewhere: Any, outputs: list[View]
+) -> None:
+    elsewhere.begin_and_hold("SELECT count(*) FROM things")
+    drawn: list[Any] = []
+
+    async def scene() -> None:
+        panel = await person.panel(StepPanel)
+        await seen(lambda: f"waits because of pid {elsewhere.pid}" in panel.text.value)
+        await seen(lambda: "our step: we look and do not ask" in panel.picture.value)
+        assert "worst stall so far 0 ms, budget 100 ms" in panel.picture.value
+        assert "rolls its transaction back" in panel.effect.value
+        elsewhere.release()
+
+    run.decide_by_policy("001")
+    done = live.perform(run, "001", lambda: run.apply("001"), drawn=drawn.append)
+    assert at_once(done, scene()).note == "apply"
+    assert f"because of pid {elsewhere.pid}" in drawn[0].alt
+    assert outputs == []
+
+
+def test_a_step_that_was_cancelled_leaves_its_picture_before_its_error(
+    run: Run, person: Person, elsewhere: Any, outputs: list[View]
+) -> None:
+    elsewhere.begin_and_hold("SELECT count(*) FROM things")
+    with pytest.raises(StepCancelled):
+        at_once(applied(run, "001"), person.cancel(lambda panel: "waits because of" in panel.text.value))
+    (view,) = outputs
+    assert view.text == "001 ... cancelled"
+    assert f"because of pid {elsewhere.pid}" in str(view.facts["picture"])
+    assert view.png
+    assert view.svg
+
+
+def test_what_never_began_leaves_no_picture(run: Run, person: Person, outputs: list[View]) -> None:
+    with pytest.raises(GateClosed):
+        at_once(live.perform(run, "001", lambda: run.apply("001")))
+    assert outputs == []
+
+
+def test_frames_come_four_times_a_second_and_ask_the_server_nothing(
+    run: Run, person: Person, elsewhere: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere.begin_and_hold("SELECT count(*) FROM things")
+    moments: list[float] = []
+    threads: set[str] = set()
+    update, execute = StepPanel.update, psycopg.Connection.execute
+
+    def updated(panel: StepPanel, *arguments: Any) -> None:
+        moments.append(time.perf_counter())
+        update(panel, *arguments)
+
+    def executed(conn: Any, *arguments: Any, **options: Any) -> Any:
+        if moments:
+            threads.add(threading.current_thread().name)
+        return execute(conn, *arguments, **options)
+
+    monkeypatch.setattr(StepPanel, "update", updated)
+    monkeypatch.setattr(psycopg.Connection, "execute", executed)
+
+    async def scene() -> None:
+        await seen(lambda: len(moments) > 12)
+        elsewhere.release()
+
+    at_once(applied(run, "001"), scene())
+    # The first may come late; none comes early.
+    assert min(b - a for a, b in itertools.pairwise(moments)) > 0.2
+    assert "MainThread" not in threads
+    assert "pgrunbook-watch" in threads

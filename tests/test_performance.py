@@ -10,8 +10,10 @@ import pytest
 import throwaway
 from throwaway import apply, refused, roll_back, running, tight, write
 
+from pgrunbook import forecast
 from pgrunbook.observers import trace
 from pgrunbook.observers.locks import Side
+from pgrunbook.stage import ASKS, BEGINS, COMMITS, LOOKS, ROLLS_BACK, STOPS_BUILD, VERIFIES, Stage
 
 if TYPE_CHECKING:
     from conftest import Elsewhere
@@ -95,3 +97,53 @@ def test_where_the_server_is_gone_the_journal_keeps_what_was_seen(database: str,
         assert kept["detail"]["job"] == "apply"
         run.binding.begin_writing()
         assert [one["file"] for one in observed(run)] == ["migrate/001_only.sql"]
+
+
+def told(run: Run) -> list[Stage]:
+    stages: list[Stage] = []
+    run.binding.on_stage, run.binding.estimating = stages.append, True
+    return stages
+
+
+def test_what_a_job_does_is_told_step_by_step(database: str, tmp_path: Path) -> None:
+    sql = "ALTER TABLE things ADD COLUMN note text; COMMENT ON COLUMN things.note IS 'x';"
+    with running(write(tmp_path, throwaway.step(sql)), database, tmp_path) as run:
+        stages = told(run)
+        apply(run)
+    assert [(one.doing, one.holds) for one in stages] == [
+        (BEGINS, False),
+        (LOOKS, False),
+        (ASKS, False),
+        ("runs statement 1 of 2, ALTER TABLE in line 5", True),
+        ("runs statement 2 of 2, COMMENT in line 5", True),
+        (VERIFIES, True),
+        (COMMITS, True),
+    ]
+    assert {(one.script, one.stall_budget_ms, one.takes_s, one.cancel) for one in stages} == {
+        ("migrate/001_only.sql", 100, None, ROLLS_BACK)
+    }
+
+
+def test_a_build_tells_its_statement_and_its_estimate(database: str, tmp_path: Path) -> None:
+    name = "migrate/002_build_index.sql"
+    text = throwaway.FILES[name].replace("\n\n", "\n-- estimate: 40 ms + 2 reads of things\n\n", 1)
+    with running(write(tmp_path, throwaway.changed({name: text})), database, tmp_path) as run:
+        apply(run, "001")
+        stages = told(run)
+        apply(run, "002")
+    doing = [one.doing for one in stages]
+    assert doing == [BEGINS, doing[1], VERIFIES]
+    assert doing[1].startswith("runs CREATE INDEX in line ")
+    assert {(one.stall_budget_ms, one.cancel, one.holds) for one in stages} == {(0, STOPS_BUILD, False)}
+    assert stages[0].takes_s is not None
+    assert 0.04 < stages[0].takes_s < 5
+
+
+def test_where_nobody_watches_no_table_is_read_for_an_estimate(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forecast, "of", lambda *_: pytest.fail("a table was read"))
+    name = "migrate/001_add_note.sql"
+    text = throwaway.FILES[name].replace("\n\n", "\n-- estimate: 2 reads of things\n\n", 1)
+    with running(write(tmp_path, throwaway.changed({name: text})), database, tmp_path) as run:
+        apply(run, "001")

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.static
 def test_a_build_names_its_phases_and_whom_it_waited_for() -> None:
     shown = text_of(build_progress())
     assert "building index: scanning table" in shown
-    assert "last seen at 90%" in shown
+    assert "last seen at 90 %" in shown
     assert "waited for pid 4800" in shown
 
 

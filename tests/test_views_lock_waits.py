@@ -9,24 +9,8 @@ from drawing import WAIT, lock_waits, text_of
 
 from pgrunbook.observers.locks import Side
 from pgrunbook.views import charts
-from pgrunbook.views.lock_waits import collapse
 
 pytestmark = pytest.mark.static
-
-
-def test_many_samples_of_one_wait_are_one_bar() -> None:
-    waits = [replace(WAIT, at_ms=400.0 + n, waited_ms=1.0 + n) for n in range(0, 50, 5)]
-    (bar,) = collapse(waits)
-    assert (bar.start_ms, bar.end_ms, bar.waited_ms) == (399.0, 445.0, 46.0)
-
-
-def test_two_waits_of_one_session_stay_two_bars() -> None:
-    assert len(collapse([WAIT, replace(WAIT, at_ms=900.0)])) == 2
-
-
-def test_a_wait_is_as_bad_as_its_worst_sample() -> None:
-    (bar,) = collapse([replace(WAIT, side=Side.OTHER, at_ms=410.0, waited_ms=4.0), WAIT])
-    assert bar.side == "behind us"
 
 
 def test_the_worst_stall_is_stated_against_the_budget() -> None:
@@ -56,12 +40,24 @@ def test_more_sessions_than_fit_are_counted() -> None:
     assert "10 more sessions" in text_of(charts.lock_waits(waits, stall_budget_ms=100))
 
 
-def test_a_side_unknown_to_the_picture_is_someone_else() -> None:
-    (bar,) = collapse([replace(WAIT, side="beside us")])  # type: ignore[arg-type]
-    assert bar.side == "other"
+def test_who_waited_behind_us_is_drawn_before_those_who_waited_longer_for_others() -> None:
+    waits = [replace(WAIT, pid=pid, side=Side.OTHER, waited_ms=400.0) for pid in range(1, 31)]
+    picture = charts.lock_waits(
+        [*waits, replace(WAIT, pid=99, who="stalled", waited_ms=2.0)], stall_budget_ms=100
+    )
+    assert "stalled" in text_of(picture)
 
 
-def test_colours_differ_in_greyscale_or_in_hatch() -> None:
-    from pgrunbook.views.lock_waits import _SIDES
+def test_the_time_in_which_we_held_back_is_a_row_of_ours_and_no_stall() -> None:
+    picture = charts.lock_waits([], stall_budget_ms=100, held_back=[(0.0, 8000.0, "pid 7 'report'")])
+    assert picture.alt == (
+        "Timeline of lock waits: nobody waited behind us (stall budget 100 ms);"
+        " our step looked and did not ask for 8 s, because of pid 7 'report'."
+    )
+    assert "our step" in text_of(picture)
 
-    assert len({hatch for _, hatch, _ in _SIDES.values()}) == len(_SIDES)
+
+def test_the_words_of_a_picture_hold_its_figures() -> None:
+    assert lock_waits().alt.endswith(
+        "registration (pid 4711) waited 6 ms for RowExclusiveLock on classes, held up by 5001."
+    )

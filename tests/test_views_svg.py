@@ -113,3 +113,13 @@ def test_a_picture_nested_without_end_is_cut_not_followed() -> None:
     kept = rebuild(wrap("<g>" * 500 + '<path d="M0 0"/>' + "</g>" * 500))
     assert kept is not None
     assert "path" not in kept
+
+
+def test_the_words_of_a_picture_are_its_title_and_its_description() -> None:
+    kept = rebuild(wrap("<title>old</title>"), alt="Lock waits: nobody waited; 3 <samples>.")
+    assert kept is not None
+    assert (
+        "<title>Lock waits: nobody waited</title><desc>Lock waits: nobody waited; 3 &lt;samples&gt;.</desc>"
+        in kept
+    )
+    assert 'role="img"' in kept

@@ -10,9 +10,11 @@ from decimal import Decimal
 import pytest
 from IPython.core.formatters import DisplayFormatter
 
+from pgrunbook import kernel
+from pgrunbook.views.outputs import shown
 from pgrunbook.views.sanitise import clean_html
 from pgrunbook.views.table import to_html
-from pgrunbook.views.view import View
+from pgrunbook.views.view import FIGURE, View
 
 pytestmark = pytest.mark.static
 
@@ -78,3 +80,25 @@ def test_words_stand_to_the_left_in_a_notebook_and_numbers_to_the_right() -> Non
     assert f'<thead><tr><th {left} scope="col">who</th><th scope="col" class="number">n</th>' in shown
     assert f'<tr><td {left}>ann</td><td class="number">1</td></tr>' in shown
     assert clean_html(shown) == clean_html(html)
+
+
+def test_where_somebody_watches_a_picture_has_words_that_can_be_spoken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    view = View(
+        "verdict",
+        png=b"png",
+        svg='<svg xmlns="http://www.w3.org/2000/svg"><path d="M0 0"/></svg>',
+        facts={"picture": 'worst stall "6 ms" <b>'},
+    )
+    assert "text/html" not in view._repr_mimebundle_()[0]
+    monkeypatch.setattr(kernel, "attended", lambda: True)
+    data, metadata = view._repr_mimebundle_()
+    assert data["text/html"] == (
+        '<img class="pgrunbook" alt="worst stall &quot;6 ms&quot; &lt;b&gt;" src="data:image/png;base64,cG5n">'
+    )
+    assert data["text/html"].startswith(FIGURE)
+    # The record has the SVG, which says the same.
+    kept = shown({"data": data, "metadata": metadata}, prefix="a")
+    assert (kept.html, kept.note) == ("", "")
+    assert "<svg" in kept.figure

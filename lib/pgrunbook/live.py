@@ -5,25 +5,42 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import psycopg
+from IPython.display import display
 
 from pgrunbook import kernel, signalling
 from pgrunbook.conduct import conduct
-from pgrunbook.errors import RunbookError
+from pgrunbook.errors import RunbookError, StepCancelled
 from pgrunbook.news import News
 from pgrunbook.patience import Blocker
 from pgrunbook.run import Run
+from pgrunbook.spells import Seen
 from pgrunbook.views.step_panel import FRAME_S, Signal, StepPanel
+from pgrunbook.views.text import visible
+from pgrunbook.views.view import View, pictured
+
+if TYPE_CHECKING:
+    from pgrunbook.views.style import Picture
 
 __all__ = ["perform"]
 
 T = TypeVar("T")
 
 
-async def perform(run: Run, name: str, work: Callable[[], T], *, stoppable: bool = True) -> T:
-    """Return what work gives, done in a thread, with a panel and its buttons where somebody watches."""
+async def perform(
+    run: Run,
+    name: str,
+    work: Callable[[], T],
+    *,
+    stoppable: bool = True,
+    drawn: Callable[[Picture], None] = lambda _picture: None,
+) -> T:
+    """Return what work gives, done in a thread, with a panel and its buttons where somebody watches.
+
+    What they watched becomes a picture: `drawn` takes it, or it is shown where the work did not come to its end.
+    """
     news = News()
     bound = run.binding
     run.on_wait, bound.on_sample, bound.on_progress, bound.on_stage = (
@@ -35,22 +52,42 @@ async def perform(run: Run, name: str, work: Callable[[], T], *, stoppable: bool
     panel = StepPanel(name, stoppable=stoppable)
     signals = _Signals(run, news)
     panel.show()
-    drawn = -FRAME_S
+    last, word = -FRAME_S, "failed"
 
     def frame() -> None:
-        nonlocal drawn
+        nonlocal last
         signals.send(panel.confirmed())
-        if (now := news.seconds) - drawn < FRAME_S:
+        if (now := news.seconds) - last < FRAME_S:
             return
-        drawn = now
+        last = now
         signals.look()
         panel.update(news.frame, signals.blockers)
 
     try:
-        return await conduct(name, work, cancel=run.cancel, wanted=lambda: panel.cancelled, frame=frame)
+        done = await conduct(name, work, cancel=run.cancel, wanted=lambda: panel.cancelled, frame=frame)
+        word = ""
+        return done
+    except StepCancelled:
+        word = "cancelled"
+        raise
     finally:
         await signals.finish()
         panel.close()
+        # A picture that cannot be drawn must not hide the outcome.
+        with contextlib.suppress(Exception):
+            if jobs := news.seen:
+                picture = await asyncio.to_thread(_picture, jobs)
+                if word:
+                    display(pictured(View(visible(f"{name} ... {word}")), [picture]))
+                else:
+                    drawn(picture)
+
+
+def _picture(jobs: Sequence[Seen]) -> Picture:
+    # What draws takes long to load: only here somebody waits for a picture.
+    from pgrunbook.views.step_picture import step_picture
+
+    return step_picture(jobs)
 
 
 class _Signals:

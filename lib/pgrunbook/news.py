@@ -11,7 +11,7 @@ from pgrunbook.observers import Observation
 from pgrunbook.observers.progress import BuildSample
 from pgrunbook.pace import Progress
 from pgrunbook.patience import Blocker
-from pgrunbook.spells import Spell, Spells
+from pgrunbook.spells import Seen, Spell, Spells
 from pgrunbook.stage import ASKS, Stage
 from pgrunbook.views.live_waits import HELD_BACK, HOLDS, OURS, live_waits
 from pgrunbook.views.step_panel import Frame
@@ -38,10 +38,12 @@ class News:
     _job_began: float = field(default_factory=time.perf_counter)
     _spells: Spells = field(default_factory=Spells)
     _ours: list[Spell] = field(default_factory=list)
+    _before: list[Seen] = field(default_factory=list)
 
     def at(self, stage: Stage) -> None:
         """Take what the job does now; another script than before is another job."""
         if self._stage is None or stage.script != self._stage.script:
+            self._before.extend(self._seen())
             self._job_began, self._attempts = time.perf_counter(), 0
             self._spells, self._ours, self._observation = Spells(), [], None
         self._blockers = ()
@@ -116,6 +118,36 @@ class News:
         )
 
     @property
+    def seen(self) -> list[Seen]:
+        """Return what was seen of each job so far; nothing where no job was watched."""
+        return [*self._before, *self._seen()]
+
+    def _seen(self) -> list[Seen]:
+        """Return what was seen of the job that runs now, if anything was."""
+        found, stage = self._observation or Observation(), self._stage
+        if stage is None or not (found.samples or self._ours):
+            return []
+        label = stage.script.rpartition("/")[2].split("_")[0].removesuffix(".sql")
+        back, held = (
+            [(one.start_ms, one.end_ms, says(one)) for one in self._ours if one.side == side]
+            for side, says in (
+                (HELD_BACK, lambda one: one.who),
+                (HOLDS, lambda _one: label),
+            )
+        )
+        return [
+            Seen(
+                offset_ms=(self._job_began - self.began) * 1000,
+                waits=found.waits,
+                builds=found.builds,
+                held=held,
+                held_back=back,
+                samples=found.samples,
+                stall_budget_ms=stage.stall_budget_ms,
+            )
+        ]
+
+    @property
     def picture(self) -> str:
         """Return who waits for whom as SVG, or nothing while nobody does."""
         ours, waits = list(self._ours), self._spells.all
@@ -131,7 +163,8 @@ class News:
         if last is not None and last.side == side and not fresh:
             self._ours[-1] = replace(last, end_ms=now, blockers=pids or last.blockers)
         else:
-            self._ours.append(Spell(0, "", now, now, side, pids))
+            who = self._blockers[0].who if side == HELD_BACK else ""
+            self._ours.append(Spell(0, who, now, now, side, pids))
 
     def _doing(self) -> str:
         stage = self._stage

@@ -12,12 +12,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pgrunbook import change as changes
-from pgrunbook import duplication, kernel, live, places, question, samples, server, session, target, window
+from pgrunbook import duplication, kernel, live, question, samples, server, session, target, window
+from pgrunbook.bearings import of_run
 from pgrunbook.checkoff import go_through
 from pgrunbook.errors import GateClosed, PreflightFailed
 from pgrunbook.gate import Policy
 from pgrunbook.loading import load_notebook_libraries
 from pgrunbook.papers.command import diagram
+from pgrunbook.places import embedded_major, records
 from pgrunbook.run import ROLLBACK, Run
 from pgrunbook.server import Server
 from pgrunbook.several import several, several_awaited
@@ -26,8 +28,8 @@ from pgrunbook.step import Budgets
 from pgrunbook.target import Kind
 from pgrunbook.telling import telling
 from pgrunbook.traffic import Traffic
-from pgrunbook.views import boards, costs, verdict
-from pgrunbook.views.view import View
+from pgrunbook.views import bearings, boards, costs, verdict
+from pgrunbook.views.view import View, pictured
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,19 +52,15 @@ class Runbook:
         self.run = run
         self._embedded = embedded
         self.shown: list[tuple[str, View]] = []
+        self._drawn: list[Any] = []
 
     @classmethod
     def open(
         cls,
-        change: str,
-        *,
-        stall_budget_ms: int = 100,
-        hold_budget_ms: int = 500,
-        window_ends: str | datetime | None = None,
-        approvals: int = 1,
-        planted: list[str] | None = None,
-        mask_literals: bool = False,
-    ) -> Runbook:
+        change: str, *,
+        stall_budget_ms: int = 100, hold_budget_ms: int = 500, window_ends: str | datetime | None = None,
+        approvals: int = 1, planted: list[str] | None = None, mask_literals: bool = False,
+    ) -> Runbook:  # fmt: skip
         """Return the runbook of a change, bound to the target that the environment names.
 
         `window_ends` is when a live target's steps have to be done, "2026-11-22 04:00" or "04:00", by default
@@ -72,7 +70,7 @@ class Runbook:
         """
         ends = window.read(window_ends)
         chosen = changes.load(change, root=changes.root_from(os.environ))
-        embedded = functools.cache(lambda: server.start(places.embedded_major()))
+        embedded = functools.cache(lambda: server.start(embedded_major()))
         # Run All a second time opens a second one: the first must not keep the runner lock from it.
         _close_all()
         if os.environ.get("PGRUNBOOK_TARGET", "").strip():
@@ -82,7 +80,7 @@ class Runbook:
             samples.sweep(embedded())
             bound = samples.make(embedded(), chosen, planted=planted)
         run = Run(
-            chosen, bound, places.records(), Policy.of(bound.kind), approvals_needed=approvals,
+            chosen, bound, records(), Policy.of(bound.kind), approvals_needed=approvals,
             budgets=Budgets(stall_ms=stall_budget_ms, hold_ms=hold_budget_ms, window_ends=ends),
             still_here=kernel.still_here, run_id=os.environ.get("PGRUNBOOK_RUN", ""),
         )  # fmt: skip
@@ -120,8 +118,8 @@ class Runbook:
         return boards.script(self.run.change.step(step).migrate)
 
     def status(self) -> View:
-        """Return what the ledger says of each step."""
-        return self._shown("Status", boards.status(self.run.status(), self.run.change.name))
+        """Return where each step stands, by ledger, catalog and server, and the call that goes on from here."""
+        return self._shown("Status", bearings.view(of_run(self.run), live=self.run.target.kind is Kind.LIVE))
 
     def verify(self) -> View:
         """Return whether the promise of each applied step holds now."""
@@ -135,8 +133,9 @@ class Runbook:
     def time_after(self) -> View:
         """Return the cost of the change's queries before and after it."""
         timed = self.run.time_queries(after=True)
-        view = costs.timings(self.run.timed_before, timed, self.run.change)
-        return self._shown("Queries before and after", view)
+        return self._shown(
+            "Queries before and after", costs.timings(self.run.timed_before, timed, self.run.change)
+        )
 
     def lock_waits(self) -> View:
         """Return who waited for whom while the steps ran."""
@@ -278,11 +277,12 @@ class Runbook:
             self._shown(f"Preflight before {step}", boards.audit(self.run.board))
 
     def _shown(self, heading: str, view: View) -> View:
+        view = pictured(view, self._drawn)
         self.shown.append((heading, view))
         return view
 
     async def _live(self, name: str, work: Callable[[], T], *, stoppable: bool = True) -> T:
-        return await live.perform(self.run, name, work, stoppable=stoppable)
+        return await live.perform(self.run, name, work, stoppable=stoppable, drawn=self._drawn.append)
 
     def _traffic(self) -> contextlib.AbstractContextManager[Any]:
         files = self.run.change.traffic

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from pgrunbook.observers.locks import Side, Wait
+if TYPE_CHECKING:
+    # Whoever only draws has no need of a database driver.
+    from pgrunbook.observers.locks import Wait
+    from pgrunbook.observers.progress import BuildSample
 
-__all__ = ["MOST", "Spell", "Spells"]
+__all__ = ["MOST", "Seen", "Span", "Spell", "Spells"]
+
+Span = tuple[float, float, str]
+"""From when to when, in ms, and a label."""
 
 MOST = 200
 _GAP_MS = 1.0
+_BEHIND = "behind us"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +36,19 @@ class Spell:
     def ms(self) -> float:
         """Return how long it was seen to last."""
         return self.end_ms - self.start_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was seen of one job; times in ms since it began, which was at `offset_ms` of the whole."""
+
+    offset_ms: float = 0.0
+    waits: Sequence[Wait] = ()
+    builds: Sequence[BuildSample] = ()
+    held: Sequence[Span] = ()
+    held_back: Sequence[Span] = ()
+    samples: int = 0
+    stall_budget_ms: float = 0.0
 
 
 @dataclass(slots=True)
@@ -55,13 +76,13 @@ class Spells:
 
     def _fold(self, wait: Wait) -> None:
         start = wait.at_ms - wait.waited_ms
-        if wait.side is Side.BEHIND_US:
+        if wait.side == _BEHIND:
             self.worst_ms = max(self.worst_ms, wait.waited_ms)
         found = Spell(wait.pid, wait.who, start, wait.at_ms, str(wait.side), wait.blockers)
         place = self._last.get(wait.pid)
         if place is not None and start <= (last := self._all[place]).end_ms + _GAP_MS:
             # As bad as its worst sample.
-            side = last.side if last.side == Side.BEHIND_US else found.side
+            side = last.side if last.side == _BEHIND else found.side
             self._all[place] = replace(found, start_ms=last.start_ms, side=side)
             return
         self._last[wait.pid] = len(self._all)

@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from matplotlib.axes import Axes
+from matplotlib.figure import FigureBase
 from matplotlib.patches import Patch
 
 from pgrunbook.views import style
-from pgrunbook.views.style import Picture, label
+from pgrunbook.views.style import Part, Picture, label
 from pgrunbook.views.units import counted, duration
 
-__all__ = ["Progress", "build_progress"]
+__all__ = ["Progress", "build_progress", "part"]
 
 _HIGH = 0.68  # of a row
+_TOLD = 30  # phases in words
 _WAITED: dict[str, Any] = {"facecolor": style.ORANGE, "hatch": "////"}
 
 
@@ -54,27 +56,33 @@ class _Phase:
         took = duration(self.end_ms - self.start_ms)
         if self.waited_for:
             return f"{took}, waited for pid {', '.join(map(str, self.waited_for[:3]))}"
-        return f"{took}, last seen at {max(self.shares):.0%}" if any(self.shares) else took
+        return f"{took}, last seen at {100 * max(self.shares):.0f} %" if any(self.shares) else took
 
 
-@style.house
 def build_progress(samples: Sequence[Progress]) -> Picture:
     """Return how far a build was in each of its phases, and where it waited for another session."""
     if not samples:
         return style.nothing("the build was over before it was looked at")
+    return style.picture(part(samples))
+
+
+def part(samples: Sequence[Progress]) -> Part:
+    """Return the chart of a build, for a picture of several; there has to be a sample."""
     phases = _phases(samples)
+    return Part(1.4 + 0.42 * len(phases), lambda fig: _draw(fig, phases))
+
+
+def _draw(fig: FigureBase, phases: Sequence[_Phase]) -> str:
     last = max(phases[-1].end_ms, 1.0)
-    scale, unit = (60_000.0, "min") if last > 300_000 else (1000.0, "s") if last > 2000 else (1.0, "ms")
-    fig = style.figure(8.6, 1.4 + 0.42 * len(phases))
     summary = f"{counted(len(phases), 'phase')} in {duration(phases[-1].end_ms)}"
     style.title(fig, f"Index build: {summary}")
     axes = fig.subplots()
     for place, phase in enumerate(phases):
-        _row(axes, place, phase, scale)
+        _row(axes, place, phase)
     axes.set_yticks(range(len(phases)), labels=[label(phase.name, 44) for phase in phases])
     axes.set_ylim(len(phases) - 0.45, -0.6)
-    axes.set_xlim(0, last / scale * 1.02)
-    style.plain_axes(axes, xlabel=f"{unit} since the build began")
+    axes.set_xlim(0, last * 1.02)
+    style.time_axis(axes, last, xlabel="since the build began")
     keys = [
         Patch(facecolor=style.BLUE, label="part done"),
         Patch(facecolor=style.FAINT, label="time in phase"),
@@ -83,8 +91,8 @@ def build_progress(samples: Sequence[Progress]) -> Picture:
         says = "waited for another session (nobody waits for this)"
         keys.append(Patch(**_WAITED, edgecolor=style.INK, lw=0.6, label=says))
     fig.legend(handles=keys, loc="outside lower left", ncols=3)
-    names = ", ".join(phase.name for phase in phases)
-    return style.render(fig, alt=f"Index build, {summary}: {names}.")
+    said = "; ".join(f"{phase.name} {phase.says}" for phase in phases[:_TOLD])
+    return f"Index build, {summary}: {said}."
 
 
 def _phases(samples: Sequence[Progress]) -> list[_Phase]:
@@ -103,12 +111,12 @@ def _phases(samples: Sequence[Progress]) -> list[_Phase]:
     ]
 
 
-def _row(axes: Axes, place: int, phase: _Phase, scale: float) -> None:
+def _row(axes: Axes, place: int, phase: _Phase) -> None:
     look = _WAITED if phase.waited_for else {"facecolor": style.FAINT}
     (frame,) = axes.barh(
         place,
-        (phase.end_ms - phase.start_ms) / scale,
-        left=phase.start_ms / scale,
+        (phase.end_ms - phase.start_ms),
+        left=phase.start_ms,
         height=_HIGH,
         edgecolor=style.INK if phase.waited_for else style.GREY,
         linewidth=0.6,
@@ -120,7 +128,7 @@ def _row(axes: Axes, place: int, phase: _Phase, scale: float) -> None:
         shares = [phase.shares[0] if place else 0.0, *phase.shares, phase.shares[-1]]
         floor = place + _HIGH / 2
         axes.fill_between(
-            [ms / scale for ms in at],
+            at,
             [floor] * len(at),
             [floor - _HIGH * share for share in shares],
             facecolor=style.BLUE,

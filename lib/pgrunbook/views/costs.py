@@ -74,9 +74,16 @@ def locks(done: Sequence[Outcome], stall_budget_ms: int) -> View:
     said = [verdict.stall_line(one.worst_stall_ms, one.stall_budget_ms) for one in done]
     calm = verdict.stall_line(None, stall_budget_ms)
     line = f"lock waits of {counted(len(done), 'step')}: {next((one for one in said if one != calm), calm)}"
-    from pgrunbook.views import lock_waits
+    from pgrunbook.views import lock_waits, stalls, style
 
-    picture = lock_waits.lock_waits(waits, stall_budget_ms=stall_budget_ms, held=held, samples=samples)
+    ran = [one for one in done if one.observation.seconds]
+    if waits and ran:
+        timeline = lock_waits.part(waits, stall_budget_ms=stall_budget_ms, held=held)
+        picture = style.picture(timeline, stalls.part(ran))
+    elif ran:
+        picture = style.picture(stalls.part(ran))
+    else:
+        picture = lock_waits.lock_waits(waits, stall_budget_ms=stall_budget_ms, samples=samples)
     facts = {
         "worst stall ms": round(worst, 1),
         "budget ms": stall_budget_ms,

@@ -15,10 +15,12 @@ from pgrunbook.views.svg import rebuild
 from pgrunbook.views.table import heading, html_text
 from pgrunbook.views.text import shorten, visible
 from pgrunbook.views.units import counted, duration
-from pgrunbook.views.view import KEY
+from pgrunbook.views.view import FIGURE, KEY
 
-__all__ = ["Shown", "shown"]
+__all__ = ["PICTURE", "Shown", "shown"]
 
+PICTURE = "picture"
+"""The fact of an output whose picture can be drawn from the ledger: what the picture says."""
 _MOST_FACTS = 30
 _LONGEST_LIST = 6
 _LONGEST_FACT = 300
@@ -44,8 +46,10 @@ def _text(data: Mapping[str, Any], kind: str) -> str:
     return "".join(map(str, value)) if isinstance(value, list) else value if isinstance(value, str) else ""
 
 
-def shown(output: Mapping[str, Any], *, prefix: str) -> Shown:
+def shown(output: Mapping[str, Any], *, prefix: str, redrawn: bool = False) -> Shown:
     """Return the output's parts; `prefix` keeps the ids inside its picture apart from all others.
+
+    Where the page has `redrawn` what a change cost, of such an output the verdict alone is left.
 
     An output of ours opens with its verdict and keeps its table, picture and facts. Of a foreign output the
     best single part is shown. Nothing that could act is ever kept, and a note says what was left out.
@@ -55,6 +59,11 @@ def shown(output: Mapping[str, Any], *, prefix: str) -> Shown:
     ours = isinstance(metadata.get(KEY), Mapping)
     facts: Mapping[str, Any] = metadata[KEY] if ours else {}
     text, html = _text(data, "text/plain"), _text(data, "text/html")
+    if redrawn and PICTURE in facts:
+        drawn = "its picture and its figures are drawn above, from the ledger"
+        return Shown(Markup(plain_lines(text)), Markup(), Markup(), Markup(), (), drawn)
+    if ours and html.startswith(FIGURE):
+        html = ""
     table = clean_html(html) if html else ""
     svgs = (facts.get("svg"), _text(data, "image/svg+xml"))
     figure = _figure(svgs, data, alt=text, prefix=prefix)

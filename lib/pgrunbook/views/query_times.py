@@ -7,7 +7,6 @@ from typing import Any, Protocol
 
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, NullLocator
 
 from pgrunbook.views import style
 from pgrunbook.views.style import Picture, label
@@ -17,6 +16,7 @@ __all__ = ["Timing", "timings"]
 
 _LOG_FROM = 15  # a larger ratio of slowest to fastest needs a logarithmic axis
 _FASTEST = 1e-4  # ms; a logarithmic axis has no zero
+_RUN: dict[str, Any] = {"marker": "|", "color": style.INK, "markersize": 8, "markeredgewidth": 0.8}
 
 
 class Timing(Protocol):
@@ -47,7 +47,7 @@ def timings(before: Sequence[Timing], after: Sequence[Timing]) -> Picture:
     names = list(dict.fromkeys([*firsts, *seconds]))
     if not names:
         return style.nothing("no query was timed")
-    fig = style.figure(8.6, 1.35 + 0.56 * len(names))
+    fig = style.figure(8.6, 1.3 + 0.66 * len(names))
     style.title(fig, "Query times before and after")
     axes = fig.subplots()
     _scale(axes, [ms for item in (*before, *after) for ms in _runs(item)])
@@ -58,15 +58,19 @@ def timings(before: Sequence[Timing], after: Sequence[Timing]) -> Picture:
             _dot(axes, first, place - 0.16, when="before")
         if second:
             _dot(axes, second, place + 0.16, when="after")
-        line, plans = _comparison(first, second)
-        style.aside(axes, place - 0.17, line)
-        style.aside(axes, place + 0.18, plans, quiet=True)
-        said.append(f"{label(name)}: {line}")
+        line, plans, blocks = _comparison(first, second)
+        style.aside(axes, place - 0.26, line)
+        style.aside(axes, place, plans, quiet=True)
+        style.aside(axes, place + 0.26, blocks, quiet=True)
+        said.append(f"{label(name)}: {line}; {plans}; {blocks}")
     axes.set_yticks(range(len(names)), labels=[label(name, 30) for name in names])
     axes.set_ylim(len(names) - 0.5, -0.55)
-    style.plain_axes(axes, xlabel="ms (median and range of runs)")
-    keys = [Line2D([], [], linestyle="", label=when, **_marker(when)) for when in ("before", "after")]
-    fig.legend(handles=keys, loc="outside lower left", ncols=2, handletextpad=0.1)
+    style.time_axis(axes, axes.get_xlim()[1])
+    keys = [
+        Line2D([], [], linestyle="", label=f"median {when}", **_marker(when)) for when in ("before", "after")
+    ]
+    keys.append(Line2D([], [], linestyle="", label="each run", **_RUN))
+    fig.legend(handles=keys, loc="outside lower left", ncols=3, handletextpad=0.1)
     return style.render(fig, alt=f"Query times before and after. {'; '.join(said[:20])}.")
 
 
@@ -78,10 +82,8 @@ def _scale(axes: Axes, values: Sequence[float]) -> None:
     if max(values) / min(values) > _LOG_FROM:
         axes.set_xscale("log")
         axes.set_xlim(min(values) / 1.6, max(values) * 1.6)
-        axes.xaxis.set_minor_locator(NullLocator())
     else:
         axes.set_xlim(0, max(values) * 1.12)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def _marker(when: str) -> dict[str, Any]:
@@ -94,6 +96,7 @@ def _dot(axes: Axes, item: Timing, y: float, *, when: str) -> None:
     runs = _runs(item)
     colour = style.ORANGE if when == "before" else style.BLUE
     axes.plot([min(runs), max(runs)], [y, y], color=colour, linewidth=2.4, alpha=0.55, solid_capstyle="butt")
+    axes.plot(runs[:-1], [y] * len(runs[:-1]), linestyle="", **_RUN)
     dot = Line2D([runs[-1]], [y], linestyle="", **_marker(when))
     axes.add_line(dot)
     style.tip(
@@ -110,20 +113,34 @@ def _faster(before: float, after: float) -> str:
     >>> _faster(41.0, 0.05), _faster(1.0, 1.05), _faster(1.0, 2.0)
     ('820 times faster', 'about the same', '2 times slower')
     """
-    if before <= 0 or after <= 0 or 0.9 < before / after < 1.12:
+    if before <= 0 or after <= 0:
+        # Too short to be measured: there is no ratio.
+        return "about the same" if before == after else "faster" if after < before else "slower"
+    if 0.9 < before / after < 1.12:
         return "about the same"
     ratio, word = (before / after, "faster") if after < before else (after / before, "slower")
     return f"{ratio:.3g} times {word}" if ratio < 1000 else f"{ratio:,.0f} times {word}"
 
 
-def _comparison(first: Timing | None, second: Timing | None) -> tuple[str, str]:
-    """Return one line of times and one of plans."""
+def _comparison(first: Timing | None, second: Timing | None) -> tuple[str, str, str]:
+    """Return one line of times, one of plans and one of blocks."""
     if first is None or second is None:
         only = first or second
         assert only is not None
         when = "before" if second is None else "after"
-        return f"{duration(only.median_ms)}, timed only {when}", label(" + ".join(only.nodes), 40)
+        times = f"{duration(only.median_ms)}, timed only {when}"
+        return times, label(" + ".join(only.nodes), 40), _blocks(only)
     times = f"{duration(first.median_ms)} → {duration(second.median_ms)}"
     plans = label(" + ".join(first.nodes), 26), label(" + ".join(second.nodes), 26)
     line = f"{times}, {_faster(first.median_ms, second.median_ms)}"
-    return line, plans[0] if plans[0] == plans[1] else f"{plans[0]} → {plans[1]}"
+    blocks = _blocks(first), _blocks(second)
+    return (
+        line,
+        plans[0] if plans[0] == plans[1] else f"{plans[0]} → {plans[1]}",
+        blocks[0] if blocks[0] == blocks[1] else f"{blocks[0].removesuffix(' blocks')} → {blocks[1]}",
+    )
+
+
+def _blocks(timing: Timing) -> str:
+    read = f", {timing.shared_read:,} of them read" if timing.shared_read else ""
+    return f"{counted(timing.shared_hit + timing.shared_read, 'block')}{read}"

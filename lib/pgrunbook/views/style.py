@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -14,21 +15,27 @@ from typing import Any, ParamSpec, TypeVar
 import matplotlib as mpl
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 from matplotlib.text import Text
+from matplotlib.ticker import FixedLocator, FuncFormatter, MultipleLocator, NullLocator
 
 from pgrunbook.views import svg as pictures
 from pgrunbook.views.text import shorten, visible
+from pgrunbook.views.units import duration
 
 __all__ = [
+    "Part",
     "Picture",
     "aside",
     "figure",
     "house",
     "label",
     "nothing",
+    "picture",
     "plain_axes",
     "render",
+    "tick_ms",
+    "time_axis",
     "tip",
     "title",
 ]
@@ -39,9 +46,13 @@ R = TypeVar("R")
 # Okabe and Ito's palette: told apart by every common kind of colour vision. Their lightness differs too, and
 # every pair that stands side by side also differs in hatch or marker, for paper and greyscale.
 BLUE, VERMILLION, ORANGE, SKY, GREEN = "#0072B2", "#D55E00", "#E69F00", "#56B4E9", "#009E73"
+# Vermillion as dark as blue: beside sky and orange it is told by its lightness too.
+RUST = "#A33B00"
 INK, QUIET, GREY, FAINT = "#1f2328", "#59636e", "#9aa4ae", "#e4e8ec"
 
 _PNG_DPI = 110
+# Ticks of a logarithmic axis: 0.1 µs, 1 µs ... 1 s, 10 s, 1 min, 10 min, 1 h, 10 h, 100 h.
+_LOG_MS = (*(10.0**power for power in range(-4, 5)), 6e4, 6e5, 3.6e6, 3.6e7, 3.6e8)
 # Matplotlib's settings are global to the process; whoever draws holds this.
 _lock = threading.RLock()
 _RULES: Any = {
@@ -82,6 +93,14 @@ class Picture:
     svg: str
     png: bytes
     alt: str
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One chart of a picture: its height in inches, and what draws it and returns it in words."""
+
+    height: float
+    draw: Callable[[FigureBase], str]
 
 
 @contextmanager
@@ -136,7 +155,39 @@ def plain_axes(axes: Axes, *, xlabel: str = "") -> None:
     axes.set_xlabel(xlabel)
 
 
-def title(fig: Figure, text: str) -> None:
+def time_axis(axes: Axes, reach_ms: float, *, xlabel: str = "", ticks: int = 6, zero: bool = True) -> None:
+    """Leave a plain axis of times in ms, each tick in the unit that reads best, from microseconds to days.
+
+    Without its `zero` where the axis of a neighbour ends there.
+    """
+    if axes.get_xscale() == "log":
+        low, high = axes.get_xlim()
+        there = [ms for ms in _LOG_MS if low <= ms <= high]
+        axes.xaxis.set_major_locator(FixedLocator(there[:: 1 + len(there) // (ticks + 1)]))
+        axes.xaxis.set_minor_locator(NullLocator())
+    else:
+        axes.xaxis.set_major_locator(MultipleLocator(tick_ms(reach_ms, ticks)))
+    axes.xaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: duration(max(0.0, value)) if value or zero else "")
+    )
+    plain_axes(axes, xlabel=xlabel)
+
+
+def tick_ms(reach_ms: float, ticks: int = 6) -> float:
+    """Return a round distance of ticks, so that there are at most so many, in ms.
+
+    >>> tick_ms(100), tick_ms(0.3), tick_ms(65_000), tick_ms(10_800_000)
+    (20.0, 0.05, 15000.0, 1800000.0)
+    """
+    if reach_ms <= 10_000:
+        power = 10.0 ** math.floor(math.log10(max(reach_ms, 1e-3) / ticks))
+        return next(float(f"{n * power:.1g}") for n in (1, 2, 5, 10) if reach_ms / (n * power) <= ticks)
+    seconds = (2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200)
+    days = math.ceil(reach_ms / 86_400_000 / ticks)
+    return float(next((s * 1000 for s in seconds if reach_ms / 1000 / s <= ticks), days * 86_400_000))
+
+
+def title(fig: FigureBase, text: str) -> None:
     """Write the picture's headline at its upper left."""
     fig.suptitle(text, x=0.008, ha="left", fontsize=10.5, fontweight="bold")
 
@@ -151,6 +202,17 @@ def aside(axes: Axes, y: float, text: str, *, quiet: bool = False) -> None:
         fontsize=8.3,
         color=QUIET if quiet else INK,
     )
+
+
+@house
+def picture(*parts: Part) -> Picture:
+    """Return charts one below the other as one picture; its alternative says what each of them says."""
+    fig = figure(8.6, sum(part.height for part in parts))
+    if len(parts) == 1:
+        return render(fig, alt=parts[0].draw(fig))
+    places: Any = fig.subfigures(len(parts), 1, height_ratios=[part.height for part in parts])
+    said = [part.draw(place) for part, place in zip(parts, places, strict=True)]
+    return render(fig, alt=" ".join(said))
 
 
 @house

@@ -59,7 +59,23 @@ def rebuild(svg: str, *, prefix: str = "", alt: str = "") -> str | None:
     if not root.get("aria-label"):
         root.set("aria-label", "picture")
     root.set("role", "img")
+    if alt:
+        # The title is what a mouse over the picture shows: its first words; the description says all.
+        for name, text in (("desc", alt), ("title", _headline(alt))):
+            told = Element(f"{_SVG}{name}")
+            told.text = text
+            root.insert(0, told)
     return _element(root, prefix=prefix, used=_references(root), depth=0)
+
+
+def _headline(alt: str) -> str:
+    """Return the first clause of a picture's words.
+
+    >>> _headline("Lock waits: nobody waited; 3 samples."), _headline("x" * 99) == "x" * 80 + "…"
+    ('Lock waits: nobody waited', True)
+    """
+    first = re.split(r"[;.] |\.$", alt, maxsplit=1)[0]
+    return first if len(first) <= 80 else f"{first[:80]}…"
 
 
 def _references(root: Element) -> frozenset[str]:

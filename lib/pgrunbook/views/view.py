@@ -5,18 +5,37 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from html import escape
+from typing import TYPE_CHECKING
 
+from pgrunbook import kernel
 from pgrunbook.views.facts import json_safe
-from pgrunbook.views.text import encodable
+from pgrunbook.views.text import encodable, visible
 
-__all__ = ["KEY", "View"]
+__all__ = ["FIGURE", "KEY", "View", "pictured"]
 
+if TYPE_CHECKING:
+    from pgrunbook.views.style import Picture
+
+FIGURE = '<img class="pgrunbook" alt="'
+"""How a picture with its words begins: the record has the SVG, and takes this for no table."""
 # The key under which our metadata stands in an output.
 KEY = "pgrunbook"
 # JupyterLab sets every cell to the right, and of all that could change that lets only this through.
 _LEFT = r'<\1 style="text-align: left"\2'
 _WORDS = re.compile(r'<(caption|td|th)\b((?![^>]*class="number")[^>]*>)')
+_MATH = re.compile(r"\$.*\$|\\[(\[]|\\(?:begin|ref|eqref)\b", re.DOTALL)
+_PRE = re.compile(r"<pre\b.*?</pre>", re.DOTALL)
+
+
+def literal(html: str) -> str:
+    r"""Return HTML in which JupyterLab takes nothing for a formula, links of formulas included.
+
+    >>> literal("<b>from $1 to $2</b>")
+    '<div class="mathjax_ignore"><b>from $1 to $2</b></div>'
+    """
+    return f'<div class="mathjax_ignore">{html}</div>' if _MATH.search(_PRE.sub("", html)) else html
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -37,7 +56,7 @@ class View:
         """Return the output's data by MIME type."""
         data = {"text/plain": encodable(self.text)}
         if self.html:
-            data["text/html"] = _WORDS.sub(_LEFT, encodable(self.html))
+            data["text/html"] = literal(_WORDS.sub(_LEFT, encodable(self.html)))
         if self.png:
             data["image/png"] = base64.b64encode(self.png).decode("ascii")
         return data
@@ -50,9 +69,14 @@ class View:
     def _repr_mimebundle_(
         self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
     ) -> tuple[dict[str, str], dict[str, dict[str, object]]]:
+        whole = self.data()
+        if self.png and not self.html and kernel.attended():
+            # JupyterLab gives an image of its own no words that a screen reader could speak.
+            alt = escape(visible(str(self.facts.get("picture") or self.text)))
+            whole["text/html"] = f'{FIGURE}{alt}" src="data:image/png;base64,{whole["image/png"]}">'
         data = {
             kind: value
-            for kind, value in self.data().items()
+            for kind, value in whole.items()
             if (not include or kind in include) and (not exclude or kind not in exclude)
         }
         return data, self.metadata()
@@ -64,3 +88,15 @@ class View:
     def __str__(self) -> str:
         """Return the verdict."""
         return self.text
+
+
+def pictured(view: View, drawn: list[Picture]) -> View:
+    """Return the view with the last picture that was drawn, if it has none yet; the list is empty afterwards.
+
+    The picture's words are among the facts.
+    """
+    last = drawn[-1] if drawn else None
+    drawn.clear()
+    if last is None or view.png is not None:
+        return view
+    return replace(view, png=last.png, svg=last.svg, facts={**view.facts, "picture": last.alt})
