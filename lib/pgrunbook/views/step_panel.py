@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import ipywidgets
-from IPython.display import display
 
 from pgrunbook import signalling
 from pgrunbook.patience import Blocker
 from pgrunbook.views.gauges import share_gauge, stall_gauge
+from pgrunbook.views.lifeline import display
 from pgrunbook.views.panel import WAITING, WORKING, close, escaped, family, html, markup
 from pgrunbook.views.units import duration
 
