@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import psycopg
 
-from pgrunbook import duplication, proving, versions, workbench
+from pgrunbook import duplication, proving, records, versions, workbench
 from pgrunbook.commands import COMMANDS
 from pgrunbook.errors import FAILED, RunbookError
 from pgrunbook.headless import say_error, stoppable
@@ -124,6 +124,10 @@ def parser() -> argparse.ArgumentParser:
     proving.describe_record(
         verb("record", "write the HTML record of a run from the ledger alone, and sign it", change=False)
     )
+    records.describe_records(
+        verb("records", "list runs: of the target's ledger, else those whose records lie here", change=False)
+    )
+    records.describe_compare(verb("compare", "what differs between two runs of one change", change=False))
     races = verb("races", "run races of sql/races on the embedded server", change=False, live=False)
     races.add_argument("names", nargs="*", metavar="NAME", help="a file of sql/races (default: all)")
     races.add_argument("--save", metavar="DIR", help="also write each race in full to DIR/NAME.out")

@@ -192,8 +192,10 @@ class _Told:
         given: dict[str, list[str]] = {}
         for event in self.of("gate"):
             detail = event["detail"]
-            said = f"{'GO' if detail.get('go') else 'NO-GO'} of {detail.get('who') or event['actor']}"
-            given.setdefault(event["step"], []).append(f"{said} ({detail.get('how', '')})")
+            said = "GO" if detail.get("go") else "NO-GO"
+            # A rehearsal approves itself, whoever started it.
+            by = "" if detail.get("how") == "rehearsal" else f" of {detail.get('who') or event['actor']}"
+            given.setdefault(event["step"], []).append(f"{said}{by} ({detail.get('how', '')})")
         return {what: "; ".join(dict.fromkeys(said)) for what, said in given.items()}
 
     def measured(self, step: str, key: str, pick: Callable[[Iterable[float]], float]) -> float | None:

@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
-from pgrunbook import session, signature, target
+from pgrunbook import printing, session, signature, target
 from pgrunbook.headless import say
 from pgrunbook.identity import operator_name
 from pgrunbook.ledger import Ledger
@@ -27,6 +27,11 @@ def describe_record(sub: argparse.ArgumentParser) -> None:
         default=os.environ.get("PGRUNBOOK_SIGNING_KEY", ""),
         help="sign the file with this SSH key (default: PGRUNBOOK_SIGNING_KEY); the signature lies beside it, in .sig."
         " Name the .pub file where ssh-agent has the key",
+    )
+    sub.add_argument(
+        "--pdf",
+        action="store_true",
+        help="print it to record.pdf beside it as well, with this machine's Chromium (or PGRUNBOOK_CHROMIUM)",
     )
 
 
@@ -63,17 +68,18 @@ def record(given: argparse.Namespace) -> int:
     bound = target.from_environment(os.environ)
     with session.connect(bound, purpose="record") as conn:
         session.bind(conn, bound, for_change=False)
-        done = from_ledger(
-            Ledger(conn, bound), change=given.change, run_id=given.run, actor=operator_name()
-        )
+        done = from_ledger(Ledger(conn, bound), change=given.change, run_id=given.run, actor=operator_name())
     signed = str(signature.sign(done.page, given.sign)) if given.sign else ""
     text = [f"{done.summary.run_id}: {done.summary.outcome}", f"record: {done.page}"]
     text += [f"signature: {signed}"] if signed else []
+    printed = str(printing.to_pdf(done.page)) if given.pdf else ""
+    text += [f"PDF: {printed}"] if printed else []
     text += [f"the ledger does not know this file: {done.unknown}"] if done.unknown else []
     facts = {
         "run": done.summary.run_id,
         "record": str(done.page),
         "signature": signed,
+        "pdf": printed,
         "unknown_to_ledger": done.unknown,
     }
     say(given, "\n".join(text), facts)

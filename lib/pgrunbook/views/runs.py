@@ -16,14 +16,19 @@ from pgrunbook.views.view import View
 __all__ = ["facts", "in_words", "listed", "one"]
 
 _INVARIANT = ("change", "target", "outcome", "stalls")
+# Of the others it depends on what the observers happened to see.
+_SECTIONS = ("approvals", "checks", "steps", "remedies", "verification", "rollbacks", "rehearsal", "scripts")
 
 
 def in_words(entries: Sequence[Entry], *, where: str) -> str:
     """Return the list for a terminal."""
     if not entries:
         return f"no run {where}"
-    rows = [_row(entry) for entry in entries]
-    return f"{_line(entries)} {where}\n{table.to_text(rows, cap=None)}"
+    rows = [
+        {name: "-" if value is None else value for name, value in _row(entry).items() if name != "stalls"}
+        for entry in entries
+    ]
+    return f"{_line(entries)}; {where}\n{table.to_text(rows, cap=None)}"
 
 
 def listed(entries: Sequence[Entry], *, in_full: bool) -> View:
@@ -38,14 +43,11 @@ def listed(entries: Sequence[Entry], *, in_full: bool) -> View:
 def one(held: Dossier) -> View:
     """Return what the document of one run holds, section by section."""
     run = held.facts["run"]
-    rows = [
-        {"section": name, "rows": len(value)}
-        for name, value in {**held.facts, "scripts": held.scripts}.items()
-        if isinstance(value, list)
-    ]
+    sections = {**held.facts, "scripts": held.scripts}
+    rows = [{"section": name, "rows": len(sections[name])} for name in _SECTIONS]
     line = visible(f"{run.get('change', '')}, {run.get('target_kind', '')}: {run.get('outcome', '')}")
     html = table.to_html(rows, caption=f"{line}; what its record holds besides its events", cap=None)
-    return View(line, html=html, facts={"run": run, "events": len(held.events)})
+    return View(line, html=html, facts={"run": run, "rows": {**_rows_of(held), "events": len(held.events)}})
 
 
 def facts(entries: Sequence[Entry]) -> list[dict[str, Any]]:
@@ -57,6 +59,10 @@ def facts(entries: Sequence[Entry]) -> list[dict[str, Any]]:
         }
         for entry in entries
     ]
+
+
+def _rows_of(held: Dossier) -> dict[str, int]:
+    return {name: len(value) for name, value in held.facts.items() if isinstance(value, list)}
 
 
 def _line(entries: Sequence[Entry]) -> str:

@@ -1,0 +1,206 @@
+"""Records for machines: listed, compared, and each one as its published schema says."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import throwaway
+from jsonschema import Draft202012Validator, ValidationError
+from throwaway import apply, refused, roll_back, running, write
+
+from pgrunbook import cli, record, records
+from pgrunbook.errors import PreflightFailed, StepCancelled
+from pgrunbook.run import Run
+
+Document = dict[str, Any]
+SCHEMA = json.loads(records.schema())
+VALIDATOR = Draft202012Validator(SCHEMA)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PGRUNBOOK_RECORDS", str(tmp_path / "records"))
+    return tmp_path / "records"
+
+
+@pytest.fixture
+def table(database: str) -> str:
+    with psycopg.connect(database) as conn:
+        conn.execute(throwaway.TABLE)  # type: ignore[arg-type]
+    return database
+
+
+def written(made: Run) -> Document:
+    """Return the facts of a run as they are written, and hold them to the schema."""
+    file = record.write_record(made, []).with_name("record.json")
+    document: Document = json.loads(file.read_text(encoding="utf-8"))
+    VALIDATOR.validate(document)
+    return document
+
+
+@pytest.fixture
+def done(table: str, tmp_path: Path, folder: Path) -> Iterator[Run]:
+    with running(write(tmp_path / "changes"), table, folder) as made:
+        made.time_queries(after=False)
+        apply(made)
+        made.verify()
+        made.time_queries(after=True)
+        made.finish("done")
+        yield made
+
+
+def test_the_schema_is_one(done: Run) -> None:
+    Draft202012Validator.check_schema(SCHEMA)
+    assert sorted(SCHEMA["required"]) == sorted(SCHEMA["properties"])
+
+
+def test_a_run_that_was_done_and_its_rollback_are_as_the_schema_says(done: Run) -> None:
+    assert written(done)["run"]["outcome"] == "done"
+    roll_back(done)
+    done.finish("rolled back")
+    document = written(done)
+    assert (document["run"]["outcome"], len(document["rollbacks"])) == ("rolled back", 3)
+    # Nothing that a run of this size tells is left out of what is looked at.
+    empty = {name for name, value in document.items() if value == []}
+    assert empty <= {
+        "checklist",
+        "remedies",
+        "rehearsal",
+        "locks",
+        "findings",
+        "waits",
+        "in_the_way",
+        "builds",
+    }
+
+
+def test_a_no_go_and_its_remedy_are_as_the_schema_says(table: str, tmp_path: Path, folder: Path) -> None:
+    change = write(tmp_path / "changes")
+    with psycopg.connect(table) as conn:
+        conn.execute(throwaway.FILES["samples/no_go/10_doubled_codes.sql"])  # type: ignore[arg-type]
+    with running(change, table, folder) as made:
+        with pytest.raises(PreflightFailed):
+            made.decide_by_policy("001")
+        assert written(made)["run"]["outcome"] == "NO-GO"
+        made.decide_by_policy("10_doubled_codes")
+        made.apply_remedy("10_doubled_codes")
+        document = written(made)
+    assert document["remedies"][-1]["rows"] == 2
+    assert ["code"] in [one["columns"] for one in document["findings"]]
+
+
+def test_a_step_that_failed_is_as_the_schema_says(table: str, tmp_path: Path, folder: Path) -> None:
+    change = write(tmp_path / "changes", throwaway.step("DO $$ BEGIN RAISE 'no room'; END $$;"))
+    with running(change, table, folder) as made:
+        refused(made)
+        assert written(made)["run"]["outcome"] == "failed at 001_only"
+
+
+def test_a_step_that_was_cancelled_is_as_the_schema_says(
+    table: str, tmp_path: Path, folder: Path, someone_else: Callable[[], Any]
+) -> None:
+    someone_else().begin_and_hold("SELECT count(*) FROM things")
+    with running(write(tmp_path / "changes"), table, folder) as made:
+        made.decide_by_policy("001")
+        made.on_wait = lambda *_: made.cancel()
+        with pytest.raises(StepCancelled):
+            made.apply("001")
+        document = written(made)
+    assert document["run"]["outcome"] == "cancelled at 001_add_note"
+    assert document["in_the_way"]
+
+
+def test_a_run_that_only_its_journal_tells_is_as_the_schema_says(
+    table: str, tmp_path: Path, folder: Path
+) -> None:
+    with running(write(tmp_path / "changes"), table, folder) as made:
+        document = written(made)
+    assert (document["source"], document["events"][0]["hash"]) == ("journal", None)
+
+
+def spoiled(document: Document, change: Callable[[Document], object]) -> Document:
+    copied = copy.deepcopy(document)
+    change(copied)
+    return copied
+
+
+def test_the_schema_refuses_what_is_no_record(done: Run) -> None:
+    good = written(done)
+    changes: list[Callable[[Document], object]] = [
+        lambda one: one.update(format="other"),
+        lambda one: one.update(format_version=2),
+        lambda one: one.update(source="hearsay"),
+        lambda one: one.update(more=1),
+        lambda one: one.pop("chain"),
+        lambda one: one.update(events=[]),
+        lambda one: one["run"].update(good="yes"),
+        lambda one: one["run"].update(started="yesterday"),
+        lambda one: one["run"].pop("operator"),
+        lambda one: one["run"].update(target_kind="staging"),
+        lambda one: one["approvals"][0].update(decision="MAYBE"),
+        lambda one: one["steps"][0].update(seconds="soon"),
+        lambda one: one["steps"][0].update(outcome="half"),
+        lambda one: one["checks"][0].update(rows=-1),
+        lambda one: one["scripts"][0].update(sha256="AB" * 32),
+        lambda one: one["events"][0].update(hash=None),
+        lambda one: one["events"][0].update(detail=[]),
+        lambda one: one["events"][0].pop("previous_hash"),
+        lambda one: one["events"][0].update(at=one["events"][0]["at"].replace("Z", "+00:00")),
+        lambda one: one["timings"][0].update(median_ms=None),
+        lambda one: one.update(source="journal"),
+    ]
+    for change in changes:
+        with pytest.raises(ValidationError):
+            VALIDATOR.validate(spoiled(good, change))
+
+
+def test_every_section_refuses_a_row_with_a_name_too_many_or_too_few(done: Run) -> None:
+    good = written(done)
+    for name, rows in good.items():
+        if isinstance(rows, list) and rows:
+            with pytest.raises(ValidationError):
+                VALIDATOR.validate(spoiled(good, lambda one, name=name: one[name][0].update(more=1)))  # type: ignore[misc]
+            with pytest.raises(ValidationError):
+                VALIDATOR.validate(spoiled(good, lambda one, name=name: one[name][0].popitem()))  # type: ignore[misc]
+
+
+def test_records_lists_the_runs_of_the_ledger_and_without_a_target_those_of_the_folder(
+    done: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    written(done)
+    assert cli.main(["records"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"1 run: 1 done; in {folder}\n")
+    assert done.run_id in out
+    assert cli.main(["records", "--json", "--target", done.target.conninfo]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["where"].startswith("in the ledger of ")
+    assert [(one["run_id"], one["outcome"], one["signed"]) for one in told["runs"]] == [
+        (done.run_id, "done", False)
+    ]
+    assert told["runs"][0]["record"] == str(folder / done.run_id / "record.html")
+    monkeypatch.delenv("PGRUNBOOK_TARGET")
+    assert cli.main(["records", "010_other"]) == 0
+    assert capsys.readouterr().out == f"no run in {folder}\n"
+
+
+def test_records_prints_the_published_schema(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["records", "--schema"]) == 0
+    assert json.loads(capsys.readouterr().out) == SCHEMA
+
+
+def test_compare_holds_a_file_against_a_run(
+    done: Run, capsys: pytest.CaptureFixture[str], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PGRUNBOOK_TARGET", raising=False)
+    written(done)
+    assert cli.main(["compare", done.run_id, str(folder / done.run_id / "record.html")]) == 0
+    assert capsys.readouterr().out.startswith("700_throwaway, rehearsal against rehearsal: nothing differs\n")
+    assert cli.main(["compare", done.run_id, "nobody", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["error"] == "UnknownName"
