@@ -72,6 +72,22 @@ def test_a_verdict_with_a_lone_surrogate_can_be_saved() -> None:
     assert json.dumps(data, ensure_ascii=False).encode("utf-8")
 
 
+@pytest.mark.parametrize("value", ["$a$", "\\(a\\)", "\\[a\\]", "\\begin{a}", "a $1, $2", "\\ref{a}"])
+def test_values_are_no_formulas(value: str) -> None:
+    made = View("v", html=to_html([{"x": value}])).data()["text/html"]
+    assert made.startswith('<div class="mathjax_ignore">')
+    assert value in made
+
+
+def test_only_what_could_be_a_formula_is_set_apart() -> None:
+    for harmless in (
+        "<table><tr><td>5 $</td></tr></table>",
+        "<pre>DO $a$ SELECT $1 $a$</pre>",
+        "<b>C:\\x</b>",
+    ):
+        assert "mathjax" not in View("v", html=harmless).data()["text/html"]
+
+
 def test_words_stand_to_the_left_in_a_notebook_and_numbers_to_the_right() -> None:
     html = to_html([{"who": "ann", "n": 1}], caption="two")
     shown = View("x", html=html).data()["text/html"]
@@ -95,7 +111,8 @@ def test_where_somebody_watches_a_picture_has_words_that_can_be_spoken(
     monkeypatch.setattr(kernel, "attended", lambda: True)
     data, metadata = view._repr_mimebundle_()
     assert data["text/html"] == (
-        '<img class="pgrunbook" alt="worst stall &quot;6 ms&quot; &lt;b&gt;" src="data:image/png;base64,cG5n">'
+        '<div class="pgrunbook-figure"><div>verdict</div>'
+        '<img alt="worst stall &quot;6 ms&quot; &lt;b&gt;" src="data:image/png;base64,cG5n"></div>'
     )
     assert data["text/html"].startswith(FIGURE)
     # The record has the SVG, which says the same.
