@@ -80,8 +80,12 @@ def _events(found: Inspection, here: Mapping[int, Event]) -> str:
         elif own is not None and other is not None and own != other:
             raise _differs(found, f"{naming(own)} is another one in the ledger", details=_how(own, other))
     later = [event for event in here.values() if event.id > last]
-    told = f"; {counted(len(later), 'event')} of this run came later, the last one {naming(later[-1])}"
-    return f"{counted(len(held), 'event')}, each as the ledger has it{told if later else ''}"
+    came = (
+        f"; {counted(len(later), 'event')} of this run came later, the last one {naming(later[-1])}"
+        if later
+        else ""
+    )
+    return f"{counted(len(held), 'event')}, each as the ledger has it{came}"
 
 
 def _how(own: Event, other: Event) -> Sequence[str]:
@@ -123,7 +127,8 @@ def _known(found: Inspection, here: Mapping[int, Event]) -> str:
     if found.mismatch is not None:
         raise found.mismatch
     if not found.seen:
-        return "the ledger does not know it, but all that it says follows from the ledger's events"
+        others = f", only {counted(len(written), 'other')}" if written else ""
+        return f"the ledger does not know it{others}; all that it says follows from the events up to its last one"
     if written:
         raise _differs(
             found,
