@@ -115,6 +115,20 @@ def test_the_observers_are_measured_at_work_and_waiting(capsys: pytest.CaptureFi
     assert "at most 1%" in said
 
 
+def test_the_panel_is_measured_beside_the_observers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "figures.json"
+    given = ["--only", "panel", "--pairs", "2", "--connections", "1", "--json", str(file)]
+    assert overhead.main([*given, *WHERE]) == 0
+    said = capsys.readouterr().out
+    assert all(f"{mode}, its panel: " in said for mode in observing.MODES)
+    for one in json.loads(file.read_text())["panel"]:
+        assert one["base_client_s"] > 0
+        assert 0 < one["frames"] <= 4 * observing.TURN_S * 2
+        assert one["messages"] > 0
+
+
 def test_codes_are_counted_in_every_part_and_none_is_given_twice(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,6 +4,7 @@
     python tests/bench/overhead.py --rows 10000000    up to ten million (needs 20 GB and an hour)
     python tests/bench/overhead.py --only change      times, memory and the cost of every step
     python tests/bench/overhead.py --only observers   what watching costs 100 pgbench connections
+    python tests/bench/overhead.py --only panel       what the live panel costs them beside the observers
 
 The change is applied and rolled back on one table again and again, by turns through `pgrunbook apply` and
 through psql, one psql for each file: preflight, then each migrate file with its verify file, then timing. "steps"
@@ -13,7 +14,8 @@ Sizes ten times smaller each show which steps grow with the table, and whether o
 
 The observers are switched on and off by turns of four seconds while pgbench reads over 100 connections; each turn
 on is compared with the turns off beside it. The figure is the mean loss and its 95 % interval. Two modes: a
-step at work, and a step that waits while a reader stands in the way (looks as well as observers).
+step at work, and a step that waits while a reader stands in the way (looks as well as observers). The panel of a
+notebook, four frames a second, is measured in the same way, with the observers on in all turns.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ SETTINGS = {"max_wal_size": "8GB"}
 def parser() -> argparse.ArgumentParser:
     """Return the grammar of the command line."""
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--only", choices=["change", "observers"], help="one half of it")
+    made.add_argument("--only", choices=["change", "observers", "panel"], help="one part of it")
     made.add_argument("--rows", type=int, default=1_000_000, help="the largest table (default: 1000000)")
     made.add_argument("--smallest", type=int, default=SMALLEST, help=f"the smallest (default: {SMALLEST})")
     made.add_argument("--rounds", type=int, default=3, help="how often each applies the change (default: 3)")
@@ -72,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with folder(given.folder) as home, started(home / "server", SETTINGS) as server:
         where = machine(server)
         print(where)
-        if given.only != "observers":
+        if given.only in (None, "change"):
             change = changes.load(NAME, root=changes.root_from({}))
             steps = sizes(given.smallest, given.rows)
             results = []
@@ -81,17 +83,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 results += applying.by_turns(server, change, rows, given.rounds, home)
             applying.report(results, steps)
             figures["change"] = [dataclasses.asdict(one) for one in results]
-        if given.only != "change":
+        for panel in [
+            one for one, name in ((False, "observers"), (True, "panel")) if given.only in (None, name)
+        ]:
+            what = "the live panel and observers" if panel else "observers"
             print(
-                f"\nobservers beside {given.connections} connections, {given.pairs} pairs of turns",
+                f"\n{what} beside {given.connections} connections, {given.pairs} pairs of turns",
                 flush=True,
             )
             turns = [
-                observing.by_turns(server, mode, pairs=given.pairs, connections=given.connections, home=home)
+                observing.by_turns(
+                    server, mode, pairs=given.pairs, connections=given.connections, home=home, panel=panel
+                )
                 for mode in observing.MODES
             ]
             observing.report(turns)
-            figures["observers"] = [dataclasses.asdict(one) for one in turns]
+            figures["panel" if panel else "observers"] = [dataclasses.asdict(one) for one in turns]
     if given.json:
         given.json.write_text(json.dumps({"machine": where, **figures}, indent=2) + "\n", encoding="utf-8")
     return 0

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import psutil
 import psycopg
 import pytest
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
@@ -173,10 +174,10 @@ class Operator:
     eventually: Callable[..., Any]
     others: list[psycopg.Connection[Any]] = field(default_factory=list)
 
-    def open(self) -> None:
-        """Open the notebook in this page, or open it again."""
-        self.page.goto(f"{self.lab.url(f'lab/tree/{self.lab.notebook.name}')}&reset")
-        self.page.get_by_text(re.compile(r"^Python 3 \(ipykernel\) \| (Idle|Busy)$")).wait_for()
+    def open(self, name: str = "") -> None:
+        """Open the notebook in this page, or open it again; `name` is another one beside it."""
+        self.page.goto(f"{self.lab.url(f'lab/tree/{name or self.lab.notebook.name}')}&reset")
+        self.page.get_by_text(re.compile(r"^Python 3 \(ipykernel\) \| (Idle|Busy|Unknown)$")).wait_for()
 
     def run_all(self) -> None:
         self.menu("Run", "Run All Cells")
@@ -184,6 +185,36 @@ class Operator:
     def menu(self, bar: str, item: str) -> None:
         self.page.locator(f'.lm-MenuBar-itemLabel:text-is("{bar}")').click()
         self.page.locator(f'.lm-Menu-itemLabel:text-is("{item}")').click()
+
+    def is_idle(self) -> None:
+        """Wait until the kernel does nothing."""
+        self.page.get_by_text(re.compile(r"\| Idle$")).wait_for()
+
+    def stop(self) -> None:
+        self.page.locator('.jp-NotebookPanel-toolbar [data-jp-item-name="interrupt"]').click()
+
+    def save(self) -> None:
+        """Save until nothing is left to be saved."""
+        self.menu("File", "Save Notebook")
+        self.page.locator(".jp-mod-dirty").wait_for(state="detached")
+
+    def kernel(self) -> psutil.Process:
+        """Return the only kernel's process."""
+        found: list[psutil.Process] = self.eventually(
+            lambda: [
+                one for one in psutil.Process(self.lab.process.pid).children(recursive=True)
+                if "ipykernel_launcher" in " ".join(one.cmdline())
+            ]
+        )  # fmt: skip
+        return found[0]
+
+    def sessions(self, purpose: str) -> list[int]:
+        """Return the server's sessions that a run has for a purpose."""
+        found = self.conn.execute(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE %s",
+            [f"pgrunbook {purpose} %"],
+        )
+        return [int(pid) for (pid,) in found]
 
     def run_from(self, source: str) -> None:
         """Run a cell and all below it."""
@@ -216,7 +247,7 @@ class Operator:
         self.page.get_by_placeholder(field).press_sequentially(text)
 
     def output(self, source: str) -> str:
-        return self.cell(source).locator(".jp-OutputArea-output").first.inner_text()
+        return self.cell(source).locator(".jp-OutputArea-output").last.inner_text()
 
     def waits_in_the_way(self, who: str) -> None:
         # The gate shows them too while it waits.

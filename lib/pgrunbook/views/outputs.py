@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
+from types import MappingProxyType
 from typing import Any
 
 from markupsafe import Markup
@@ -15,12 +16,10 @@ from pgrunbook.views.svg import rebuild
 from pgrunbook.views.table import heading, html_text
 from pgrunbook.views.text import shorten, visible
 from pgrunbook.views.units import counted, duration
-from pgrunbook.views.view import FIGURE, KEY
+from pgrunbook.views.view import FIGURE, KEY, SECTION
 
-__all__ = ["PICTURE", "Shown", "shown"]
+__all__ = ["Shown", "shown"]
 
-PICTURE = "picture"
-"""The fact of an output whose picture can be drawn from the ledger: what the picture says."""
 _MOST_FACTS = 30
 _LONGEST_LIST = 6
 _LONGEST_FACT = 300
@@ -46,10 +45,12 @@ def _text(data: Mapping[str, Any], kind: str) -> str:
     return "".join(map(str, value)) if isinstance(value, list) else value if isinstance(value, str) else ""
 
 
-def shown(output: Mapping[str, Any], *, prefix: str, redrawn: bool = False) -> Shown:
+def shown(
+    output: Mapping[str, Any], *, prefix: str, redrawn: Mapping[str, str] = MappingProxyType({})
+) -> Shown:
     """Return the output's parts; `prefix` keeps the ids inside its picture apart from all others.
 
-    Where the page has `redrawn` what a change cost, of such an output the verdict alone is left.
+    Of an output that a section of the page shows already, drawn from the ledger, the verdict alone is left.
 
     An output of ours opens with its verdict and keeps its table, picture and facts. Of a foreign output the
     best single part is shown. Nothing that could act is ever kept, and a note says what was left out.
@@ -59,10 +60,10 @@ def shown(output: Mapping[str, Any], *, prefix: str, redrawn: bool = False) -> S
     ours = isinstance(metadata.get(KEY), Mapping)
     facts: Mapping[str, Any] = metadata[KEY] if ours else {}
     text, html = _text(data, "text/plain"), _text(data, "text/html")
-    if redrawn and PICTURE in facts:
-        drawn = "its picture and its figures are drawn above, from the ledger"
+    if title := redrawn.get(str(facts.get(SECTION, ""))):
+        drawn = f"shown above under {title}, from the ledger"
         return Shown(Markup(plain_lines(text)), Markup(), Markup(), Markup(), (), drawn)
-    if ours and html.startswith(FIGURE):
+    if ours and html.removeprefix('<div class="mathjax_ignore">').startswith(FIGURE):
         html = ""
     table = clean_html(html) if html else ""
     svgs = (facts.get("svg"), _text(data, "image/svg+xml"))
@@ -104,7 +105,7 @@ def _facts(facts: Mapping[str, Any]) -> tuple[tuple[str, Markup], ...]:
     items = [
         (str(name), value)
         for name, value in facts.items()
-        if name != "svg" and value not in (None, "", [], {})
+        if name not in ("svg", SECTION) and value not in (None, "", [], {})
     ]
     pairs = [_fact(name, value) for name, value in items[:_MOST_FACTS]]
     if len(items) > _MOST_FACTS:

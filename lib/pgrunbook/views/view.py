@@ -13,15 +13,17 @@ from pgrunbook import kernel
 from pgrunbook.views.facts import json_safe
 from pgrunbook.views.text import encodable, visible
 
-__all__ = ["FIGURE", "KEY", "View", "pictured"]
+__all__ = ["FIGURE", "KEY", "SECTION", "View", "pictured"]
 
 if TYPE_CHECKING:
     from pgrunbook.views.style import Picture
 
-FIGURE = '<img class="pgrunbook" alt="'
-"""How a picture with its words begins: the record has the SVG, and takes this for no table."""
+FIGURE = '<div class="pgrunbook-figure">'
+"""How a verdict with its picture begins: the record has verdict and SVG, and takes this for no table."""
 # The key under which our metadata stands in an output.
 KEY = "pgrunbook"
+# The fact that names the section of a record that shows the same as an output, drawn from the ledger.
+SECTION = "section"
 # JupyterLab sets every cell to the right, and of all that could change that lets only this through.
 _LEFT = r'<\1 style="text-align: left"\2'
 _WORDS = re.compile(r'<(caption|td|th)\b((?![^>]*class="number")[^>]*>)')
@@ -71,9 +73,12 @@ class View:
     ) -> tuple[dict[str, str], dict[str, dict[str, object]]]:
         whole = self.data()
         if self.png and not self.html and kernel.attended():
-            # JupyterLab gives an image of its own no words that a screen reader could speak.
+            # Of an output JupyterLab shows one part alone, and an image without words for a screen reader.
             alt = escape(visible(str(self.facts.get("picture") or self.text)))
-            whole["text/html"] = f'{FIGURE}{alt}" src="data:image/png;base64,{whole["image/png"]}">'
+            said = "".join(f"<div>{escape(visible(line))}</div>" for line in self.text.splitlines())
+            whole["text/html"] = literal(
+                f'{FIGURE}{said}<img alt="{alt}" src="data:image/png;base64,{whole["image/png"]}"></div>'
+            )
         data = {
             kind: value
             for kind, value in whole.items()
