@@ -115,12 +115,13 @@ def test_a_check_says_what_it_means_where_it_found_something() -> None:
     assert not {"effect", "next", "columns", "found"} & clean.keys()
 
 
-def test_an_audit_says_which_checks_were_asked_again() -> None:
+def test_an_audit_of_a_step_says_what_was_asked_again() -> None:
     other = replace(FINDING, label="preflight/20_y.sql")
     first = Board("010_x", (FINDING, other))
-    asked = events.audited(first.updated([replace(other, total=0, rows=())]), before=first)
-    assert asked["asked"] == ["preflight/20_y.sql"]
-    assert "asked" not in events.audited(first)
+    again = events.audited(first.updated([replace(other, total=0, rows=())]), before=first)
+    assert [check["label"] for check in again["checks"]] == ["preflight/20_y.sql"]  # type: ignore[attr-defined]
+    assert again["verdict"] == "NO-GO"
+    assert events.audited(first, before=first)["checks"] == []
 
 
 def test_a_summary_can_be_told_from_what_events_say() -> None:

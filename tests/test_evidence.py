@@ -18,8 +18,8 @@ def event(
 
 
 def check(label: str, rows: int = 0, **more: Any) -> dict[str, Any]:
-    said = {"label": label, "title": label.title(), "severity": "stop", "rows": rows, "problem": ""}
-    return {**said, **more}
+    said: dict[str, Any] = {"label": label, "title": label.title(), "severity": "stop"}
+    return {**said, "rows": rows, "problem": "", **more}
 
 
 FOUND = {"columns": ["code", "n"], "found": [["c1", 2]], "effect": "codes are lost", "next": "the remedy"}
@@ -28,7 +28,7 @@ FOUND = {"columns": ["code", "n"], "found": [["c1", 2]], "effect": "codes are lo
 def test_each_audit_is_told_with_what_it_asked() -> None:
     told = [
         event("preflight", verdict="NO-GO", checks=[check("a", 3), check("b"), check("c", problem="gone")]),
-        event("preflight", verdict="GO", checks=[check("a", 3), check("b")], asked=["b"], again="002_b"),
+        event("preflight", verdict="GO", checks=[check("b")], again="002_b"),
         event("verified", checks=[check("verify/001_a.sql")]),
     ]
     assert [
@@ -55,6 +55,14 @@ def test_rows_of_a_check_are_told_when_they_are_news() -> None:
         "rows": 1,
         **FOUND,
     }
+
+
+def test_what_only_informs_is_told_once() -> None:
+    told = [
+        event("preflight", checks=[check("a", 1, severity="info", columns=["s"], found=[[seconds]])])
+        for seconds in (1, 2)
+    ]
+    assert [one["found"] for one in evidence.findings(told)] == [[[1]]]
 
 
 def test_rows_that_an_earlier_version_kept_are_told_too() -> None:

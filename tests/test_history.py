@@ -249,6 +249,17 @@ def test_the_last_audit_counts() -> None:
     assert [check["rows"] for check in told.facts["checks"]] == [0]
 
 
+def test_a_check_that_was_asked_again_before_a_step_is_told_in_its_place() -> None:
+    told = Told().opened().audited("NO-GO", 3)
+    told.tell(
+        "preflight", checks=[{**CHECK, "label": "new"}, {**CHECK, "rows": 0}], again="002_b", verdict="GO"
+    )
+    assert [(one["check"], one["rows"]) for one in told.facts["checks"]] == [
+        ("preflight/10_a.sql", 0),
+        ("new", 0),
+    ]
+
+
 def test_remedies_are_told_in_order() -> None:
     told = Told().opened().tell("remedy previewed", remedy="10_a", rows=3)
     told.tell("remedy applied", remedy="10_a", rows=3, batches=1).tell("remedy undone", remedy="10_a", rows=2)

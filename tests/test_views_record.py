@@ -26,6 +26,7 @@ HOSTILE = (
     "\"'><script>alert(1)</script><img src=http://evil/x onerror=alert(1)>{{ 7*7 }}{% raw %}\u202e\x00\n# x"
 )
 ROW = {"step": "002", "outcome": "done"}
+HELD = ({**ROW, "worst stall ms": 8.1},)
 
 SUMMARY = Summary(
     run_id="20260301-7f3a",
@@ -288,3 +289,30 @@ def test_times_that_are_no_times_are_shown_as_they_are() -> None:
     ).get_text(" ")
     assert "soon" in text
     assert "unknown" in text
+
+
+def test_a_record_of_the_ledger_alone_says_that_nothing_else_was_kept() -> None:
+    soup = page(export(synthesize("A title", []), SUMMARY))
+    section = soup.select_one("#evidence")
+    assert section is not None
+    assert "Nothing more was kept" in section.get_text()
+    assert section.find("h3") is None
+
+
+def test_what_the_page_draws_from_the_ledger_is_not_drawn_a_second_time() -> None:
+    view = View(
+        "lock waits of 2 steps: nobody stalled", svg=picture().svg, facts={"section": "waits", "n": 77}
+    )
+    for summary, drawings in ((recorded.summary("things"), 0), (SUMMARY, 1)):
+        section = page(export(notebook(shown(view)), summary)).select_one("#evidence")
+        assert section is not None
+        assert len(section.select("figure")) == drawings
+        assert ("shown above under Lock waits" in section.get_text(" ")) is not bool(drawings)
+        assert "lock waits of 2 steps: nobody stalled" in section.get_text(" ")
+
+
+def test_times_held_are_said_once_where_the_observers_saw_them() -> None:
+    for summary, there in ((recorded.summary("things"), False), (replace(SUMMARY, steps=HELD), True)):
+        steps = page(export(notebook(), summary)).select_one("#steps")
+        assert steps is not None
+        assert ("worst stall" in steps.get_text(" ")) is there

@@ -51,5 +51,5 @@ class Audits:
     def _ask_again(self, old: Board, step: str) -> None:
         self.board = preflight.ask_again(self.binding.control, self.change, old, step)
         told = events.audited(self.board, before=old)
-        if told["asked"]:
+        if told["checks"]:
             self.binding.note("preflight", {**told, "again": step})

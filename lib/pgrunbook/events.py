@@ -52,15 +52,10 @@ def opened(
 
 
 def audited(board: Board, *, before: Board | None = None) -> Detail:
-    """Return the verdict of a board and what each check found.
-
-    With the board `before` it, which of the checks were asked again since.
-    """
-    said = {"verdict": "GO" if board.go else "NO-GO", "checks": [_finding(one) for one in board.findings]}
-    if before is None:
-        return said
-    known = {id(one) for one in before.findings}
-    return {**said, "asked": [one.label for one in board.findings if id(one) not in known]}
+    """Return the verdict of a board and what each check found; of one made from `before` it, those asked again."""
+    known = {id(one) for one in before.findings} if before else set()
+    asked = [_finding(one) for one in board.findings if id(one) not in known]
+    return {"verdict": "GO" if board.go else "NO-GO", "checks": asked}
 
 
 def verified(findings: Sequence[Finding]) -> Detail:

@@ -27,9 +27,9 @@ def audits(events: Sequence[Event]) -> Rows:
             if "again" in event["detail"]
             else _about(event),
             "verdict": event["detail"].get("verdict", "GO"),
-            "asked": len(_asked(event)),
-            "with rows": sum(1 for check in _asked(event) if check["rows"]),
-            "not run": sum(1 for check in _asked(event) if check["problem"]),
+            "asked": len(event["detail"].get("checks", [])),
+            "with rows": sum(1 for check in event["detail"].get("checks", []) if check["rows"]),
+            "not run": sum(1 for check in event["detail"].get("checks", []) if check["problem"]),
         }
         for event in events
         if event["kind"] in ("preflight", "verified")
@@ -43,9 +43,12 @@ def findings(events: Sequence[Event]) -> Rows:
     for event in events:
         if event["kind"] not in ("preflight", "verified"):
             continue
-        for check in _asked(event):
+        for check in event["detail"].get("checks", []):
             news = (check["rows"], check.get("found", check.get("sample")))
             if news == told.get(check["label"], (0, None)):
+                continue
+            # What only informs holds estimates, which differ from one audit to the next.
+            if check["severity"] == "info" and check["label"] in told:
                 continue
             told[check["label"]] = news
             if check["rows"]:
@@ -72,12 +75,6 @@ def _found(event: Event, check: Mapping[str, Any]) -> dict[str, Any]:
 
 def _about(event: Event) -> str:
     return "each applied step" if event["kind"] == "verified" else "the whole change"
-
-
-def _asked(event: Event) -> Rows:
-    """Return the checks that an audit asked: those asked again, where it is about a step."""
-    asked = event["detail"].get("asked")
-    return [one for one in event["detail"].get("checks", []) if asked is None or one["label"] in asked]
 
 
 def ran(events: Sequence[Event]) -> Rows:

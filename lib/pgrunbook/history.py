@@ -145,6 +145,12 @@ def _step(event: Event) -> dict[str, Any]:
 
 
 def _checks(events: Sequence[Event], kind: str) -> list[dict[str, Any]]:
+    """Return each check as it was asked last; those that were asked again before a step are in their places."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for event in events:
+        if event["kind"] == kind:
+            asked = {check["label"]: check for check in event["detail"].get("checks", [])}
+            found = {**found, **asked} if "again" in event["detail"] else asked
     return [
         {
             "check": check["label"],
@@ -153,7 +159,7 @@ def _checks(events: Sequence[Event], kind: str) -> list[dict[str, Any]]:
             "rows": check["rows"],
             "problem": check["problem"] or check.get("unproved") or NOTHING,
         }
-        for check in _last(events, kind).get("checks", [])
+        for check in found.values()
     ]
 
 

@@ -13,7 +13,7 @@ from pgrunbook.observers.size import SizeChange
 from pgrunbook.step import Outcome
 from pgrunbook.views import verdict
 from pgrunbook.views.units import counted, size
-from pgrunbook.views.view import View
+from pgrunbook.views.view import SECTION, View
 
 __all__ = ["builds", "locks", "sizes", "timings"]
 
@@ -43,6 +43,7 @@ def timings(before: Sequence[Timing], after: Sequence[Timing], change: Change) -
         "after": [_figures(timing) for timing in after],
         "missed": missed,
         "picture": picture.alt,
+        SECTION: "timings",
     }
     return View(line, png=picture.png, svg=picture.svg, facts=facts)
 
@@ -89,6 +90,7 @@ def locks(done: Sequence[Outcome], stall_budget_ms: int) -> View:
         "budget ms": stall_budget_ms,
         "samples": samples,
         "picture": picture.alt,
+        SECTION: "waits",
     }
     return View(line, png=picture.png, svg=picture.svg, facts=facts)
 
@@ -104,7 +106,9 @@ def sizes(done: Sequence[Outcome]) -> View:
     picture = charts.sizes(list(grown.values()))
     facts = {name: f"{size(one.before_bytes)}, then {size(one.after_bytes)}" for name, one in grown.items()}
     line = f"sizes on disk before and after {counted(len(done), 'step')}"
-    return View(line, png=picture.png, svg=picture.svg, facts={**facts, "picture": picture.alt})
+    return View(
+        line, png=picture.png, svg=picture.svg, facts={**facts, "picture": picture.alt, SECTION: "sizes"}
+    )
 
 
 def builds(done: Sequence[Outcome]) -> View:
@@ -117,6 +121,6 @@ def builds(done: Sequence[Outcome]) -> View:
     from pgrunbook.views import charts
 
     picture = charts.build_progress(samples)
-    facts = {"samples": len(samples), "picture": picture.alt}
+    facts = {"samples": len(samples), "picture": picture.alt, SECTION: "builds"}
     line = f"index builds of {counted(len(done), 'step')}"
     return View(line, png=picture.png, svg=picture.svg, facts=facts)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from jinja2 import Environment
@@ -30,8 +31,12 @@ class RecordExporter(TemplateExporter):
 
     output_mimetype = "text/html"
 
-    def __init__(self, **options: Any) -> None:
-        """Point nbconvert at the template folder of this package."""
+    def __init__(self, *, redrawn: Mapping[str, str] = MappingProxyType({}), **options: Any) -> None:
+        """Point nbconvert at the template folder of this package.
+
+        `redrawn` names the sections of the page that show pictures already, drawn from the ledger, with their titles.
+        """
+        self._redrawn = redrawn
         folder = Path(str(resources.files("pgrunbook.views")))
         self.headings: list[dict[str, str]] = []
         self._level = 2
@@ -75,7 +80,7 @@ class RecordExporter(TemplateExporter):
 
     def _shown(self, output: Mapping[str, Any]) -> Shown:
         self._figures += 1
-        return shown(output, prefix=f"f{self._figures}-")
+        return shown(output, prefix=f"f{self._figures}-", redrawn=self._redrawn)
 
 
 def _one_line(value: object) -> object:

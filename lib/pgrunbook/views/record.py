@@ -25,13 +25,18 @@ def export(notebook: NotebookNode, summary: Summary) -> str:
     The page loads nothing and runs nothing. It depends on its input alone: the same notebook and summary give
     the same bytes. The notebook is not changed.
     """
-    html, _ = RecordExporter().from_notebook_node(notebook, resources={"page": _page(summary)})
+    page = _page(summary)
+    redrawn = {one.id: one.title for one in page["before"] if any(block.figure for block in one.blocks)}
+    html, _ = RecordExporter(redrawn=redrawn).from_notebook_node(notebook, resources={"page": page})
     return str(html)
 
 
 def synthesize(title: str, entries: Sequence[tuple[str, View]]) -> NotebookNode:
     """Return a notebook made of (heading, view) entries, for a record of a run that no notebook drove."""
     make: Any = v4
+    if not entries:
+        alone = "Nothing more was kept: this record tells what the ledger and the journal hold."
+        return NotebookNode(make.new_notebook(cells=[make.new_markdown_cell(alone, id="title")]))
     cells = [make.new_markdown_cell(f"# {_literal(title)}", id="title")]
     for number, (heading, view) in enumerate(entries, 1):
         cells.append(make.new_markdown_cell(f"## {_literal(heading)}", id=f"heading-{number}"))
@@ -49,7 +54,7 @@ def _literal(text: str) -> str:
     return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", visible(text)) or "untitled"
 
 
-def _page(summary: Summary) -> dict[str, object]:
+def _page(summary: Summary) -> dict[str, Any]:
     """Return the summary in the template's words."""
     return {
         "run_id": summary.run_id,

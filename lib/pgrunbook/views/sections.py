@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pgrunbook.views import blocks
@@ -35,6 +35,8 @@ Made = Callable[[Summary], Iterator[Block]]
 def before(summary: Summary) -> list[Section]:
     """Return what comes before the evidence that the operator saw: the summary, then what the ledger proves."""
     people = summary.approvals_needed
+    # Said after the commit, which is later and nearer to the truth, in the section of the stalls.
+    told = ("locks held ms", "worst stall ms") if summary.stalls else ()
     sections = [
         _table(
             summary,
@@ -44,7 +46,7 @@ def before(summary: Summary) -> list[Section]:
             "No step was approved.",
         ),
         _table(summary, "checklist", "Checklist", _ticks(summary.checklist), ""),
-        _table(summary, "steps", "Steps", "", "No step ran."),
+        _table(summary, "steps", "Steps", "", "No step ran.", without=told),
         _drawn(summary, "stalls", "Worst stall by step", _STALLS, blocks.stalls, "No step was watched."),
         _table(summary, "checks", "Checks before", _CHECKS, "No check ran."),
         _table(
@@ -67,6 +69,7 @@ def before(summary: Summary) -> list[Section]:
             "Rollback",
             "The way back, where it was taken or proved.",
             "No step was rolled back.",
+            without=told,
         ),
         _drawn(
             summary, "findings", "What the checks found", _FINDINGS, blocks.found, "No check found a row."
@@ -134,8 +137,12 @@ _WAITS = (
 _PLANS = "EXPLAIN (ANALYZE, BUFFERS) in read-only transactions that were rolled back; blocks of 8 kB."
 
 
-def _table(summary: Summary, name: str, title: str, lead: str, none: str) -> Section:
-    rows: Rows = getattr(summary, name)
+def _table(
+    summary: Summary, name: str, title: str, lead: str, none: str, *, without: Sequence[str] = ()
+) -> Section:
+    rows: Rows = tuple(
+        {key: value for key, value in row.items() if key not in without} for row in getattr(summary, name)
+    )
     always = name in ("events", "approvals")
     return Section(
         name,
