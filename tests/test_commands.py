@@ -255,7 +255,7 @@ def test_status_reads_only(desk: Desk, eventually: Callable[..., Any]) -> None:
     said = desk("status")
     assert (said.code, said.err) == (0, "")
     assert said.out.splitlines()[0].endswith("; event chain: not begun")
-    assert f"{NAME}: 0 of 3 steps done" in said.out
+    assert f"{NAME}: 0 of 3 steps done\nresume here: the notebook {NAME}, preflight and the cell" in said.out
     facts = desk("status", NAME, "--json").facts
     assert [row["status"] for row in facts["changes"][NAME]] == ["not run"] * 3
     assert facts["chain"] == ""
@@ -278,6 +278,7 @@ def test_status_tells_what_was_applied_and_edited(desk: Desk) -> None:
         ("done", "apply"),
         ("rolled back", "rollback"),
     ]
+    assert facts["resume"][NAME].endswith(f'gate("003"); or pgrunbook apply {NAME}')
     assert facts["chain"].startswith("unbroken, ")
     assert sorted(desk.records.iterdir()) == kept
 
