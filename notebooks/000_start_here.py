@@ -26,6 +26,7 @@
 # | [040_core_data_model](040_core_data_model.ipynb) | a planner's nine tables: tenants apart, weeks locked, an audit log that nobody rewrites |
 # | [050_job_scheduler](050_job_scheduler.ipynb) | jobs that come back on time, are started once, and survive their worker |
 # | [800_race_laboratory](800_race_laboratory.ipynb) | no change: every interleaving of two sessions, tried one by one |
+# | [900_records](900_records.ipynb) | no change: what ran, what its record holds, and whether two runs were the same |
 
 # %% [markdown]
 # ## What is here
