@@ -1,0 +1,218 @@
+"""Pages, kernels and connections that go in the middle of a gate or a step: one cell later the truth is shown."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+from browser.lab import Lab, Operator
+from playwright.sync_api import expect
+
+from pgrunbook.views import lifeline
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
+
+REPORT = "month end report"
+DONE = "001 Refuse rows without a label from now on ... done, nobody stalled"
+QUICKER = """\
+from pgrunbook.views import lifeline
+lifeline.BEAT_S, lifeline.SILENCE_S, lifeline.UNSEEN_S = 1.0, 6, 16.0
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quicker(lab: Lab) -> Iterator[None]:
+    """Kernels of these tests tell sooner that something is lost."""
+    file = lab.folder / "ipython" / "profile_default" / "startup" / "10_quicker.py"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(QUICKER)
+    yield
+    file.unlink()
+
+
+@pytest.fixture
+def waiting(operator: Operator) -> Operator:
+    """An operator whose first step waits because of a report; the notebook is saved as it is."""
+    operator.somebody(REPORT)
+    operator.run_all()
+    operator.button("GO").wait_for()
+    operator.answer("GO", word="APPLY")
+    operator.waits_in_the_way(REPORT)
+    operator.save()
+    return operator
+
+
+def go_away(operator: Operator) -> None:
+    """The report ends."""
+    operator.others.pop().close()
+
+
+def begun(operator: Operator) -> list[str]:
+    return [kind for kind, _ in operator.events() if kind.startswith("apply")]
+
+
+def test_a_reload_takes_the_question_away_and_the_gate_closes_itself(operator: Operator) -> None:
+    operator.run_all()
+    operator.button("GO").wait_for()
+    operator.open()
+    # The notebook was not saved with the panel: nobody could answer, and the next cell would wait for ever.
+    operator.is_idle()
+    assert operator.status() == "no ledger"
+    operator.run_cell('gate("001")')
+    operator.answer("GO", word="APPLY")
+    operator.page.get_by_text("gate 001_forbid_missing_label ... open").wait_for()
+    assert [kind for kind, _ in operator.events()] == ["gate"]
+
+
+def test_a_saved_question_comes_back_and_is_answered_once(operator: Operator) -> None:
+    operator.run_all()
+    operator.button("GO").wait_for()
+    operator.save()
+    operator.open()
+    operator.button("GO").wait_for()
+    operator.answer("GO", word="APPLY")
+    operator.eventually(lambda: operator.status() == "done", timeout=60)
+    # The page's cell has lost the way to its outputs, and says that it is over.
+    expect(operator.cell('gate("001")')).to_contain_text(lifeline.LOST)
+    assert operator.button("GO").count() == 0
+    # Nobody sees the next question: it closes itself, and the notebook is the operator's again.
+    operator.is_idle()
+    operator.run_cell('apply("001")')
+    operator.page.get_by_text("001 Refuse rows without a label from now on ... already done").wait_for()
+    assert begun(operator) == ["apply started", "apply done"]
+
+
+@pytest.mark.parametrize("how", ["reloaded", "closed and opened"])
+def test_a_page_that_goes_leaves_a_step_alone_and_its_panel_comes_back(waiting: Operator, how: str) -> None:
+    operator = waiting
+    (before,) = operator.sessions("step")
+    if how == "reloaded":
+        operator.page.reload()
+    else:
+        gone, operator.page = operator.page, operator.page.context.new_page()
+        gone.close()
+        operator.open()
+    operator.waits_in_the_way(REPORT)
+    assert operator.status() == "running"
+    assert operator.sessions("step") == [before]
+    operator.button("Cancel").click()
+    operator.eventually(lambda: operator.status() == "failed", timeout=60)
+    operator.button("Cancel").wait_for(state="detached")
+    go_away(operator)
+    operator.is_idle()
+    operator.run_cell('apply("001")')
+    operator.page.get_by_text(DONE).wait_for()
+    assert begun(operator) == ["apply started", "apply cancelled", "apply started", "apply done"]
+
+
+def test_the_stop_button_ends_a_step_whose_panel_the_page_has_lost(operator: Operator) -> None:
+    operator.somebody(REPORT)
+    operator.run_all()
+    operator.button("GO").wait_for()
+    operator.answer("GO", word="APPLY")
+    operator.waits_in_the_way(REPORT)
+    operator.open()
+    assert operator.status() == "running"
+    operator.stop()
+    operator.eventually(lambda: operator.status() == "failed", timeout=60)
+    go_away(operator)
+    operator.is_idle()
+    operator.run_cell('apply("001")')
+    operator.page.get_by_text(DONE).wait_for()
+
+
+def test_a_dead_kernel_shows_in_the_panel_and_after_a_reload(waiting: Operator) -> None:
+    operator = waiting
+    operator.kernel().send_signal(signal.SIGSTOP)
+    # The kernel is there and does not answer: the panel says so by itself, whatever the page knows.
+    operator.page.get_by_text("No news for 6 s").wait_for()
+    operator.look("silent")
+    operator.kernel().send_signal(signal.SIGCONT)
+    operator.page.get_by_text("No news for 6 s").wait_for(state="hidden")
+    operator.kernel().kill()
+    operator.page.get_by_text("No news for 6 s").wait_for()
+    operator.eventually(lambda: operator.sessions("step") == [], timeout=60)
+    operator.page.reload()
+    operator.page.get_by_text(lifeline.LOST).wait_for()
+    operator.look("dead_after_reload")
+    assert operator.button("Cancel").count() == 0
+    go_away(operator)
+    operator.is_idle()
+    # A new kernel knows nothing: the gate is asked again, and the step runs once.
+    operator.run_all()
+    operator.button("GO").wait_for()
+    operator.look("asked_again")
+    operator.answer("GO", word="APPLY")
+    operator.page.get_by_text(DONE).wait_for()
+    assert begun(operator) == ["apply started", "apply started", "apply done"]
+
+
+def test_restart_and_run_all_asks_again_and_does_nothing_twice(waiting: Operator) -> None:
+    operator = waiting
+    operator.menu("Kernel", "Restart Kernel and Run All Cells…")
+    operator.page.locator(".jp-Dialog button.jp-mod-accept").click()
+    operator.button("GO").wait_for()
+    assert operator.status() == "failed"
+    go_away(operator)
+    operator.answer("GO", word="APPLY")
+    operator.page.get_by_text(DONE).wait_for()
+    assert begun(operator) == ["apply started", "apply cancelled", "apply started", "apply done"]
+    # Run All once more: what is done is not asked, and not done again.
+    operator.page.get_by_text("Gate 002: ").wait_for()
+    operator.answer("NO-GO")
+    operator.is_idle()
+    operator.run_all()
+    operator.page.get_by_text("gate 001_forbid_missing_label ... not asked: already done").wait_for()
+    assert begun(operator)[4:] == []
+
+
+def test_a_lost_connection_ends_the_step_and_the_same_cell_resumes(waiting: Operator) -> None:
+    operator = waiting
+    for pid in operator.sessions("step") + operator.sessions("control"):
+        operator.conn.execute("SELECT pg_terminate_backend(%s)", [pid])
+    operator.is_idle()
+    operator.look("connection_lost")
+    print(operator.output('apply("001")'))
+    assert operator.button("Cancel").count() == 0
+    go_away(operator)
+    operator.run_cell('apply("001")')
+    operator.page.get_by_text(DONE).wait_for()
+
+
+def test_a_silent_jupyter_server_leaves_the_step_alone(waiting: Operator) -> None:
+    operator = waiting
+    operator.lab.process.send_signal(signal.SIGSTOP)
+    try:
+        operator.page.get_by_text("No news for 6 s").wait_for()
+        assert operator.status() == "running"
+    finally:
+        operator.lab.process.send_signal(signal.SIGCONT)
+    operator.page.get_by_text("No news for 6 s").wait_for(state="hidden")
+    go_away(operator)
+    operator.page.get_by_text(DONE).wait_for()
+    assert begun(operator) == ["apply started", "apply done"]
+
+
+def test_a_second_notebook_of_the_same_change_is_told_who_is_at_work(waiting: Operator) -> None:
+    operator = waiting
+    book = operator.lab.notebook
+    other = book.with_name("second.ipynb")
+    other.write_bytes(book.read_bytes())
+    second = Operator(operator.page.context.new_page(), operator.lab, operator.conn, operator.eventually)
+    try:
+        second.open(other.name)
+        second.run_all()
+        second.button("GO").wait_for()
+        second.answer("GO", word="APPLY")
+        second.page.get_by_text("RunnerBusy").wait_for()
+        second.look("runner_busy")
+        shown = second.output('gate("001")')
+        assert "another runner is at work in service clicked" in shown
+        print(shown)
+    finally:
+        second.page.close()
+        other.unlink()
+    go_away(operator)
+    operator.page.get_by_text(DONE).wait_for()
+    assert begun(operator) == ["apply started", "apply done"]
