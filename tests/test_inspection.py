@@ -226,6 +226,21 @@ def test_a_record_without_its_facts_is_refused(file: Path, original: bytes) -> N
         inspect(file)
 
 
+@pytest.mark.parametrize(
+    "kind", ["run opened", "gate", "preflight", "apply done", "observed", "rehearsed", "queries timed"]
+)
+@pytest.mark.parametrize(
+    "detail", ["{}", '{"checks": 1, "scripts": [], "locks": "x", "seconds": {}, "stall_budget_ms": "y"}']
+)
+def test_events_that_tell_no_run_end_in_one_sentence(file: Path, kind: str, detail: str) -> None:
+    page, facts = forging.page_and_facts(file)
+    held = dossier.read(facts, file="x")
+    odd = dataclasses.replace(held.events[-1], id=held.events[-1].id + 1, kind=kind, detail=detail)
+    events = forging.chained([*held.events, odd])
+    file.write_bytes(seal.close(page, dataclasses.replace(held, events=events, chain="").text))
+    assert refused(file).startswith(("its events tell no run (", "its facts (", "the page does not"))
+
+
 def test_a_record_forged_through_and_through_is_whole_by_itself(file: Path) -> None:
     """What only the ledger, or a signature, can tell."""
     forging.rewrite(file, lambda events: [dataclasses.replace(e, actor="eve") for e in events])

@@ -58,10 +58,7 @@ def inspect(path: Path) -> Inspection:
     held = dossier.read(sealed.facts, file=f"the facts in {file}")
     says = {"seal": f"every byte is as it was sealed, SHA-256 of the file {sealed.sha256}"}
     says |= _proved(held, file)
-    mismatch = _follows(held, sealed.facts, file)
-    seen = False
-    if mismatch is None:
-        mismatch, seen = _compare(sealed.page, record.page_of(held), file)
+    mismatch, seen = _shown(sealed, held, file)
     if mismatch is None:
         only = "; the evidence is sealed, and not in the facts" if seen else ""
         says["page"] = f"it shows what the facts give{only}"
@@ -150,9 +147,24 @@ def _scripts(held: Dossier, file: str) -> str:
     )
 
 
+def _shown(sealed: seal.Sealed, held: Dossier, file: str) -> tuple[RecordDiffers | None, bool]:
+    """Return how facts or page are not what the events give, if they are not, and whether there is evidence."""
+    mismatch = _follows(held, sealed.facts or "", file)
+    if mismatch is not None:
+        return mismatch, False
+    try:
+        fresh = record.page_of(held)
+    except Exception as error:  # whatever a forger made of the events, it ends in one sentence
+        return _differs(file, f"its events make no page ({type(error).__name__}: {error})"), False
+    return _compare(sealed.page, fresh, file)
+
+
 def _follows(held: Dossier, text: str, file: str) -> RecordDiffers | None:
     """Return how the facts are not what their events give, if they are not."""
-    remade = held.remade
+    try:
+        remade = held.remade
+    except Exception as error:
+        return _differs(file, f"its events tell no run ({type(error).__name__}: {error})")
     if remade.text == text:
         return None
     names = [name for name in remade.facts if held.facts.get(name) != remade.facts[name]]
@@ -221,9 +233,7 @@ def _place(sealed: seal.Sealed, file: str) -> list[str]:
     try:
         held = dossier.read(sealed.facts, file="")
         _proved(held, file)
-        mismatch = _follows(held, sealed.facts, file)
-        if mismatch is None:
-            mismatch, _ = _compare(sealed.page, record.page_of(held), file)
+        mismatch, _ = _shown(sealed, held, file)
     except BadDossier:
         return [facts]
     except RecordDiffers as error:
