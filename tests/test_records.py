@@ -204,3 +204,25 @@ def test_compare_holds_a_file_against_a_run(
     assert capsys.readouterr().out.startswith("700_throwaway, rehearsal against rehearsal: nothing differs\n")
     assert cli.main(["compare", done.run_id, "nobody", "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["error"] == "UnknownName"
+
+
+def test_record_prints_a_pdf_beside_the_page_where_it_is_asked_to(
+    done: Run,
+    capsys: pytest.CaptureFixture[str],
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    chromium = tmp_path / "chromium"
+    chromium.write_text(
+        '#!/bin/sh\nfor one; do case $one in --print*) echo %PDF-1.4 > "${one#*=}";; esac; done\n'
+    )
+    chromium.chmod(0o755)
+    monkeypatch.setenv("PGRUNBOOK_CHROMIUM", str(chromium))
+    asked = ["record", done.run_id, "--target", done.target.conninfo, "--json"]
+    assert cli.main(asked) == 0
+    assert json.loads(capsys.readouterr().out)["pdf"] == ""
+    assert not (folder / done.run_id / "record.pdf").exists()
+    assert cli.main([*asked, "--pdf"]) == 0
+    assert json.loads(capsys.readouterr().out)["pdf"] == str(folder / done.run_id / "record.pdf")
+    assert (folder / done.run_id / "record.pdf").read_text().startswith("%PDF-")
