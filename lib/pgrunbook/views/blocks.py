@@ -109,7 +109,7 @@ def waits(summary: Summary) -> Iterator[Block]:
         says = (
             "While they held what the step wanted it looked and did not ask, so that nobody waited behind it."
         )
-        names = [name for name in summary.in_the_way[0] if name != "job"]
+        names = ["step", "who", "holds", "on", "state", "held before ms", "from ms", "to ms"]
         yield Block("Who was in the way", says, table=_rows(summary.in_the_way[:_MOST_ROWS], names))
     if summary.waits:
         names = [name for name in summary.waits[0] if name not in ("job", "to ms")]

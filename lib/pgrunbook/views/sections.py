@@ -132,7 +132,7 @@ _STALLS = (
 )
 _WAITS = (
     "What the observers saw from a session of their own. A wait ends where it was seen last; times are since the step"
-    " began, in the picture one step after the other."
+    " began, in the picture one step after the other. Short waits fall between two looks."
 )
 _PLANS = "EXPLAIN (ANALYZE, BUFFERS) in read-only transactions that were rolled back; blocks of 8 kB."
 
