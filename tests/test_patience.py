@@ -161,9 +161,12 @@ def test_while_an_idle_reader_holds_the_table_we_do_not_ask_and_get_in_when_it_l
 @pytest.mark.usefixtures("everybody_is_young")
 def test_a_young_holder_is_asked_past_with_a_timeout(asking: Asking, elsewhere: Elsewhere) -> None:
     elsewhere.begin_and_hold("SELECT * FROM t")
+    told: list[int] = []
     with pytest.raises(LockNotTaken) as caught:
-        asking.acquire(policy=SOON)
+        # Told before each request, not after it.
+        asking.acquire(policy=SOON, on_ask=lambda: told.append(len(asking.requests)))
     assert caught.value.attempts == len(asking.requests) == 3
+    assert told == [0, 1, 2]
     assert caught.value.longest_ms == 20
     assert asking.nothing_is_left()
 

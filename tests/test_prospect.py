@@ -10,6 +10,7 @@ import throwaway
 
 from pgrunbook import prospect
 from pgrunbook import server as embedded
+from pgrunbook.stage import Stage
 
 Conn = psycopg.Connection[dict[str, Any]]
 
@@ -24,9 +25,12 @@ def test_only_steps_that_are_not_in_place_are_left_and_rehearsed(
         throwaway.apply(made, "001", "002")
         left = prospect.remaining(made.binding, made.change)
         assert [step.name for step in left] == ["003_require_code"]
+        stages: list[Stage] = []
+        made.binding.on_stage = stages.append
         done = prospect.rehearse(made.binding, made.change, server)
         assert [file.file for file in done.files] == [
             "migrate/003_require_code.sql",
             "rollback/003_require_code.sql",
         ]
+        assert [one.doing for one in stages] == [f"rehearses {file.file}" for file in done.files]
         assert made.binding.journal.entries()[-1]["kind"] == "rehearsed"

@@ -24,7 +24,12 @@ def test_the_server_gets_every_statement_in_order(conn: Conn, tmp_path: Path) ->
     script = write(tmp_path, step(sql)).steps[0].migrate
     sending = Sending(script)
     assert sending.doing == "it had sent nothing yet"
-    sending.send(conn)
+    told: list[str] = []
+    sending.send(conn, told.append)
+    assert told == [
+        f"runs statement {number} of 3, {verb} in line {line}"
+        for number, verb, line in ((1, "CREATE TABLE", 5), (2, "INSERT", 7), (3, "UPDATE", 8))
+    ]
     assert conn.execute("SELECT n FROM made").fetchall() == [{"n": 2}]
     assert sending.doing == "its statements were done"
 

@@ -14,6 +14,7 @@ from pgrunbook.views.units import percent, size
 
 __all__ = ["Size", "sizes"]
 
+_INDEXES = ", indexes"
 _BEFORE: dict[str, Any] = {"facecolor": "white", "hatch": "////"}
 _AFTER: dict[str, Any] = {"facecolor": style.BLUE, "hatch": ""}
 
@@ -54,7 +55,7 @@ def sizes(items: Sequence[Size]) -> Picture:
                 )
                 style.tip(bar, f"{item.name}, {when}: {size(value)} ({value:,} bytes)")
         style.aside(axes, place, _change(item))
-    axes.set_yticks(range(len(items)), labels=[label(item.name, 34) for item in items])
+    axes.set_yticks(range(len(items)), labels=[_name(item.name) for item in items])
     axes.set_ylim(len(items) - 0.5, -0.55)
     axes.set_xlim(0, reach * 1.04)
     axes.xaxis.set_major_locator(MultipleLocator(_round_step(reach)))
@@ -67,6 +68,16 @@ def sizes(items: Sequence[Size]) -> Picture:
     fig.legend(handles=keys, loc="outside lower left", ncols=2)
     said = "; ".join(f"{item.name} {_change(item)}" for item in items[:20])
     return style.render(fig, alt=f"Size on disk before and after: {said}.")
+
+
+def _name(name: str) -> str:
+    """Return a name as a label; that it is about the indexes of a table is never cut off.
+
+    >>> _name("a" * 40 + ", indexes"), _name("classes, indexes")
+    ('aaaaaaaaaaaaaaaaaaaaaaaaa…, indexes', 'classes, indexes')
+    """
+    base, found, _ = name.rpartition(_INDEXES)
+    return f"{label(base, 25)}{_INDEXES}" if found else label(name, 34)
 
 
 def _change(item: Size) -> str:
