@@ -84,7 +84,7 @@ def test_who_was_in_the_way_is_told_also_where_the_step_never_came(
     (holder,) = told["in_the_way"]
     assert holder["who"].startswith(f"pid {elsewhere.pid}")
     assert (holder["on"], holder["state"]) == ("things", "idle in transaction")
-    assert holder["to_ms"] > holder["from_ms"]
+    assert holder["to_ms"] >= holder["from_ms"] > 0
 
 
 def test_where_the_server_is_gone_the_journal_keeps_what_was_seen(database: str, tmp_path: Path) -> None:
