@@ -351,6 +351,7 @@ def a_run_with_every_trouble(
     return left
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("literals", [False, True])
 def test_no_secret_is_left_by_a_run_with_every_trouble(
     literals: bool, database: str, tmp_path: Path, elsewhere_named: Elsewhere, monkeypatch: pytest.MonkeyPatch
