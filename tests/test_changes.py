@@ -17,9 +17,22 @@ from pathlib import Path
 import psycopg
 import pytest
 import throwaway
+from jsonschema import Draft202012Validator
 from psycopg import sql
 
-from pgrunbook import catalog, change, explain, preflight, rehearsal, scaffold, session, target, undoing
+from pgrunbook import (
+    catalog,
+    change,
+    dossier,
+    explain,
+    preflight,
+    records,
+    rehearsal,
+    scaffold,
+    session,
+    target,
+    undoing,
+)
 from pgrunbook import server as embedded
 from pgrunbook.catalog import Catalog
 from pgrunbook.change import Change, Script
@@ -244,7 +257,9 @@ def test_each_step_is_proved_and_undone_and_can_be_applied_again(
         undone = throwaway.roll_back(run)
         same(states[0], run, "rolled back at once")
         assert list(dict.fromkeys(undone)) == [step.name for step in reversed(chosen.steps)]
-        assert run.check_chain()
+        chain = str(run.check_chain())
+        told = dossier.from_ledger(run.run_id, run.ledger.run(run.run_id), chain=chain).text
+        Draft202012Validator(json.loads(records.schema())).validate(json.loads(told))
 
 
 def same(expected: Catalog, run: Run, when: str) -> None:
