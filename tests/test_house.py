@@ -41,6 +41,7 @@ LAYERS = (
         "pooler",
     ),
     ("outcome", "dossier"),
+    ("account",),
     ("script", "whereabouts", "shelf", "comparison"),
     ("change", "spells", "sending", "concurrent", "quarantine", "merging", "monitoring", "pending"),
     ("obstacles", "definition", "restoring", "scratch"),

@@ -6,36 +6,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pgrunbook.account import NOT_RUN, Account, Side
 from pgrunbook.dossier import Dossier
 from pgrunbook.errors import NotComparable
 
 __all__ = ["Comparison", "Part", "Query", "Side", "Step", "compare"]
-
-Detail = Mapping[str, Any]
-NOT_RUN = "not run"
-_ENDS = {
-    "apply done": "done",
-    "apply failed": "failed",
-    "apply cancelled": "cancelled",
-    "apply started": "interrupted",
-    "apply starting": "interrupted",
-    "rollback done": "rolled back",
-    "rollback failed": "not rolled back",
-    "rollback cancelled": "not rolled back",
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Side:
-    """One of the two runs."""
-
-    run_id: str
-    target: str
-    target_kind: str
-    started: str
-    outcome: str
-    stall_budget_ms: float
-    worst_stall_ms: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +70,7 @@ class Comparison:
 
 def compare(first: Dossier, second: Dossier) -> Comparison:
     """Return what differs from the first run to the second; raises NotComparable for runs of two changes."""
-    one, other = _Told(first), _Told(second)
+    one, other = Account(first), Account(second)
     if one.change != other.change:
         raise NotComparable(
             runs=(first.run_id, second.run_id), changes=(one.change or "none", other.change or "none")
@@ -125,104 +100,7 @@ def compare(first: Dossier, second: Dossier) -> Comparison:
     )
 
 
-class _Told:
-    """What the events of a run tell, as far as it is compared."""
-
-    def __init__(self, held: Dossier) -> None:
-        self.events = [event.told for event in held.events]
-        run = held.facts["run"]
-        opened = self.last("run opened")
-        self.change = str(run.get("change") or (held.events[0].change if held.events else ""))
-        self.side = Side(
-            run_id=held.run_id,
-            target=str(run.get("target", "")),
-            target_kind=str(run.get("target_kind", "")),
-            started=str(run.get("started", "")),
-            outcome=str(run.get("outcome", "")),
-            stall_budget_ms=float(run.get("stall_budget_ms") or 0),
-            worst_stall_ms=float(run.get("worst_stall_ms") or 0),
-        )
-        self.scripts = {str(one["file"]): str(one["sha256"])[:12] for one in held.scripts}
-        self.settings = {
-            "target": f"{self.side.target} ({self.side.target_kind})",
-            "operator": opened.get("operator", ""),
-            "stall budget ms": opened.get("stall_budget_ms"),
-            "window ends": opened.get("window_ends", "none"),
-            "approvals needed": opened.get("approvals_needed", 1),
-        }
-        self.versions = {
-            "server": opened.get("server", ""),
-            "cluster": opened.get("cluster", ""),
-            "pgrunbook": opened.get("version", ""),
-            **opened.get("versions", {}),
-        }
-        # What was there before anything was repaired.
-        audits = [one for event in self.of("preflight") for one in event["detail"].get("checks", [])]
-        self.checks = {one["label"]: _found(one) for one in reversed(audits)}
-        self.verified = {one["label"]: _found(one) for one in self.last("verified").get("checks", [])}
-        self.remedies = self._remedies()
-        self.plans = {
-            f"{query['name']}, {event['detail'].get('when', '')}": str(query.get("plan", ""))
-            for event in self.of("timed")
-            for query in event["detail"].get("queries", [])
-        }
-        self.medians = {
-            (str(query["name"]), str(event["detail"].get("when"))): float(query["median_ms"])
-            for event in self.of("timed")
-            for query in event["detail"].get("queries", [])
-        }
-        self.approvals = self._approvals()
-
-    def of(self, kind: str) -> list[dict[str, Any]]:
-        return [event for event in self.events if event["kind"] == kind]
-
-    def last(self, kind: str) -> Detail:
-        found = self.of(kind)
-        return found[-1]["detail"] if found else {}
-
-    def _remedies(self) -> dict[str, str]:
-        counts: dict[str, int] = {}
-        for what in ("applied", "undone"):
-            for event in self.of(f"remedy {what}"):
-                name = f"{event['detail'].get('remedy', '')}, {what}"
-                counts[name] = counts.get(name, 0) + int(event["detail"].get("rows") or 0)
-        return {name: f"{rows:,} rows" for name, rows in counts.items()}
-
-    def _approvals(self) -> dict[str, str]:
-        given: dict[str, list[str]] = {}
-        for event in self.of("gate"):
-            detail = event["detail"]
-            said = "GO" if detail.get("go") else "NO-GO"
-            # A rehearsal approves itself, whoever started it.
-            by = "" if detail.get("how") == "rehearsal" else f" of {detail.get('who') or event['actor']}"
-            given.setdefault(event["step"], []).append(f"{said}{by} ({detail.get('how', '')})")
-        return {what: "; ".join(dict.fromkeys(said)) for what, said in given.items()}
-
-    def measured(self, step: str, key: str, pick: Callable[[Iterable[float]], float]) -> float | None:
-        """Return a figure of the tries to apply a step."""
-        found = [
-            float(event["detail"][key])
-            for event in self.events
-            if event["step"] == step
-            and (event["kind"].startswith("apply ") or event["detail"].get("job") == "apply")
-            and isinstance(event["detail"].get(key), int | float)
-        ]
-        return pick(found) if found else None
-
-    def end(self, step: str) -> str:
-        """Return how a step ended in this run."""
-        ends = [
-            _ENDS[event["kind"]] for event in self.events if event["step"] == step and event["kind"] in _ENDS
-        ]
-        return ends[-1] if ends else NOT_RUN
-
-
-def _found(check: Detail) -> str:
-    rows = int(check.get("rows") or 0)
-    return str(check.get("problem") or check.get("unproved") or f"{rows:,} row{'' if rows == 1 else 's'}")
-
-
-def _steps(one: _Told, other: _Told) -> tuple[Step, ...]:
+def _steps(one: Account, other: Account) -> tuple[Step, ...]:
     files = {*one.scripts, *other.scripts}
     known = [file[len("migrate/") : -len(".sql")] for file in files if file.startswith("migrate/")]
     names = sorted(name for name in known if one.end(name) != NOT_RUN or other.end(name) != NOT_RUN)
@@ -235,7 +113,7 @@ def _steps(one: _Told, other: _Told) -> tuple[Step, ...]:
     def last(figures: Iterable[float]) -> float:
         return [*figures][-1]
 
-    def asked(told: _Told, name: str) -> int | None:
+    def asked(told: Account, name: str) -> int | None:
         number = told.measured(name, "attempts", last)
         return None if number is None else int(number)
 
@@ -253,7 +131,7 @@ def _steps(one: _Told, other: _Told) -> tuple[Step, ...]:
     )
 
 
-def _queries(one: _Told, other: _Told) -> tuple[Query, ...]:
+def _queries(one: Account, other: Account) -> tuple[Query, ...]:
     def both(name: str, when: str) -> tuple[float | None, float | None]:
         return one.medians.get((name, when)), other.medians.get((name, when))
 
@@ -263,7 +141,7 @@ def _queries(one: _Told, other: _Told) -> tuple[Query, ...]:
     )
 
 
-def _outcomes(one: _Told, other: _Told) -> Part:
+def _outcomes(one: Account, other: Account) -> Part:
     ends = one.side.outcome, other.side.outcome
     same = ends[0] == ends[1]
     return Part(
@@ -285,7 +163,7 @@ def _steps_part(steps: tuple[Step, ...]) -> Part:
     )
 
 
-def _stalls(one: _Told, other: _Told) -> Part:
+def _stalls(one: Account, other: Account) -> Part:
     over = [told.side.worst_stall_ms > told.side.stall_budget_ms for told in (one, other)]
     verdict = {
         (False, False): "within the budget in both",
@@ -296,10 +174,10 @@ def _stalls(one: _Told, other: _Told) -> Part:
     return Part(name="stalls", verdict=verdict, differs=over[0] != over[1])
 
 
-def _locks(one: _Told, other: _Told) -> Part:
+def _locks(one: Account, other: Account) -> Part:
     """Compare what each file of the change declares and took on the clone."""
 
-    def taken(told: _Told) -> dict[str, str]:
+    def taken(told: Account) -> dict[str, str]:
         return {
             row[
                 "file"
