@@ -317,7 +317,7 @@ desk.rolled_back()
 await runbook.forward_again()
 
 # %% [markdown]
-# You should see every step `done`, or what you rolled back as `rolled back`.
+# The board of the run. You should see every step `done`, or what you rolled back as `rolled back`, and what to run next. It can be shown at any time: after a restart of the kernel run the cells down to Bind, then `runbook.status()` in a new cell; it tells what became of each step and which cell goes on.
 
 # %%
 runbook.status()
