@@ -37,8 +37,15 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-SETTINGS = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}}
+SETTINGS = {
+    "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
+    "@jupyterlab/apputils-extension:themes": {"adaptive-theme": True},
+}
 PATIENCE_MS = 60_000
+# What sticks out of an output that cannot be scrolled to it.
+CUT = """output => getComputedStyle(output).overflowX == 'auto' ? [] : [...output.querySelectorAll('*')]
+    .filter(one => one.getBoundingClientRect().right > output.getBoundingClientRect().right + 1)
+    .map(one => one.outerHTML.slice(0, 80))"""
 
 
 @contextmanager
@@ -225,6 +232,22 @@ class Operator:
         """Take a picture where somebody wants to look at them: BROWSER_PICTURES names a folder."""
         if folder := os.environ.get("BROWSER_PICTURES"):
             self.page.screenshot(path=Path(folder) / f"{name}.png")
+
+    def looks_well(self, name: str, source: str) -> None:
+        """See to it that nothing of an output is cut, on a narrow page, in the light and in the dark."""
+        shown = self.cell(source).locator(".jp-OutputArea-output").last
+        wide = self.page.viewport_size
+        for theme in ("dark", "light"):
+            self.page.emulate_media(color_scheme=theme)
+            self.page.locator(f'body[data-jp-theme-light="{str(theme == "light").lower()}"]').wait_for(
+                state="attached"
+            )
+            for width in (1024, 1280):
+                self.page.set_viewport_size({"width": width, "height": 1000})
+                shown.scroll_into_view_if_needed()
+                self.look(f"{name}_{width}_{theme}")
+                assert shown.evaluate(CUT) == [], (name, width, theme)
+        self.page.set_viewport_size(wide)
 
     def cell(self, source: str) -> Locator:
         return self.page.locator(".jp-CodeCell").filter(has_text=source).first

@@ -36,6 +36,8 @@ def test_a_person_runs_a_change_with_an_obstacle_by_clicks(operator: Operator) -
     assert "unnamed-10" in operator.output("runbook.preview")
     assert operator.status() == "no ledger"
     operator.look("01_no_go_and_preview")
+    operator.looks_well("board", "runbook.preflight()")
+    operator.looks_well("gate", f'gate("{REMEDY}")')
     operator.answer("GO", word="APPLY")
 
     reader = operator.somebody("month end report")
