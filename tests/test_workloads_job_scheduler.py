@@ -17,6 +17,7 @@ from psycopg.rows import dict_row
 from pgrunbook import server as embedded
 from pgrunbook.errors import JobNotScheduled
 from pgrunbook.workloads.job_scheduler import (
+    CLAIM,
     TEXT_LENGTH,
     Execution,
     Job,
@@ -125,6 +126,29 @@ def test_two_claims_at_once_get_different_jobs(conn: Conn, elsewhere: Elsewhere)
         first = claimed(conn)
         (second,) = elsewhere.execute(ground.CLAIM)
     assert {first.job_id, second["id"]} == {"one", "two"}
+
+
+def test_a_claim_of_several_takes_the_most_important_and_says_when_nothing_is_left(conn: Conn) -> None:
+    ground.configure(conn, max_concurrent_jobs=6)
+    for name, priority in (("b", "low"), ("c", "high"), ("a", "high"), ("d", "critical"), ("e", "medium")):
+        schedule(conn, Job(name, "auto_sync", priority=priority))
+    taken = []
+    for hands, nothing_left in ((2, False), (1, False), (4, True)):
+        *most, last = (row["execution"] for row in conn.execute(CLAIM, (hands,)).fetchall())
+        assert (last is None) is nothing_left
+        taken += most if nothing_left else [*most, last]
+    jobs = "SELECT string_agg(job_id, '' ORDER BY array_position(%s, id)) AS jobs FROM job_executions"
+    assert conn.execute(jobs, (taken,)).fetchone() == {"jobs": "dcaeb"}
+
+
+def test_a_claim_of_several_stops_at_the_cap(conn: Conn) -> None:
+    ground.configure(conn, max_concurrent_jobs=2)
+    for name in "abc":
+        schedule(conn, Job(name, "auto_sync"))
+    found = [row["execution"] for row in conn.execute(CLAIM, (8,)).fetchall()]
+    assert len(found) == 3
+    assert found[2] is None
+    assert None not in found[:2]
 
 
 def test_leases_are_renewed_together_and_the_lost_are_left_out(conn: Conn) -> None:

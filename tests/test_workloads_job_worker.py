@@ -177,7 +177,7 @@ def test_a_type_that_nobody_knows_fails_clearly(database: str, conn: Conn, event
     ],
     ids=["digits", "depth"],
 )
-def test_a_job_that_python_cannot_read_fails_and_the_worker_goes_on(
+def test_a_job_that_python_cannot_read_fails_and_what_was_taken_with_it_goes_on(
     database: str, conn: Conn, eventually: Eventually, parameters: str, said: str
 ) -> None:
     ground.job(conn, "unreadable", due="-1 hour", max_retries=0)

@@ -8,7 +8,8 @@ claims     a claim and its completion by ours, by bare UPDATEs of the same table
            by procrastinate's functions, by turns; commits that wait for the disk, and that do not
 waiting    10,000, 100,000 and 1,000,000 jobs that wait; how each question reads the tables
 time       the rate over a minute, and while another session keeps an old snapshot
-workers    one Python process of ours and of procrastinate's with jobs that do nothing; INSERT to start
+workers    1 to 32 workers in a Python process with jobs that do nothing: ours, the bare UPDATEs and procrastinate's by
+           turns; INSERT to start
 
 The sessions are pgbench's, but for the workers. A job that ran twice or was lost, and a question that reads a table
 whole, end it with exit code 1; times never do.
@@ -38,7 +39,7 @@ from workers import Served, Woken
 from pgrunbook.server import Server
 
 PARTS: Final = ("claims", "waiting", "time", "workers")
-RATIO: Final = 0.7
+LEAST: Final = {BARE.name: 0.7, PROCRASTINATE.name: 1.0}
 AT_ONCE: Final = 4
 ASKED: Final = 10
 DUE: Final = "idx_scheduled_jobs_status_priority"
@@ -72,8 +73,8 @@ FULL: Final = Scale(
     10,
     6,
     500_000,
-    800,
-    (1, 4, 16),
+    1_600,
+    (1, 2, 4, 8, 16, 32),
     100,
 )
 QUICK: Final = Scale(1, 64, (1, 4), (4,), (500, 2_000), 1, 2, 20_000, 20, (2,), 3)
@@ -166,7 +167,7 @@ def report_claims(runs: Sequence[Run]) -> None:
         for name in others:
             ratio = _ratio(mine, name)
             row += [f"{_rate(mine, name):,.0f}", f"{ratio:.2f}"]
-            if least := {BARE.name: RATIO, PROCRASTINATE.name: 1.0}.get(name):
+            if least := LEAST.get(name):
                 targets.append(against(f"{how}: {ratio:.2f} of {name}", f"at least {least}", ratio >= least))
         rows.append(row)
     heads = [cell for name in others for cell in (f"{name}/s", "ratio")]
@@ -270,23 +271,44 @@ def python(server: Server, scale: Scale) -> tuple[list[Served], list[Woken]]:
     """Return what one Python process does, ours and procrastinate's by turns."""
     served, woken = [], []
     with _places(server) as places:
-        mine = [(queue, conninfo) for queue, conninfo in places if queue in (OURS, PROCRASTINATE)]
+        mine = [(queue, conninfo) for queue, conninfo in places if queue is not HISTORY]
         for at_once in scale.at_once:
-            for _ in range(scale.rounds):
-                for queue, conninfo in mine:
+            for number in range(scale.rounds):
+                for queue, conninfo in mine if number % 2 else reversed(mine):
                     served.append(workers.throughput(conninfo, queue, jobs=scale.served, at_once=at_once))
         for queue, conninfo in mine:
+            if queue is BARE:
+                continue
             woken.append(workers.latency(conninfo, queue, jobs=scale.woken))
     return served, woken
 
 
 def report_python(served: Sequence[Served], woken: Sequence[Woken]) -> None:
     """Print the rates and the times."""
-    rows = []
-    for queue, at_once in dict.fromkeys((one.queue, one.at_once) for one in served):
-        rates = [one.per_second for one in served if (one.queue, one.at_once) == (queue, at_once)]
-        rows.append([f"{queue}, {at_once} at a time", f"{statistics.median(rates):,.0f}"])
-    print(columns(["one process", "jobs/s"], rows))
+    rows, targets = [], []
+    names = [
+        OURS.name,
+        *(one.name for one in (BARE, PROCRASTINATE) if any(one.name == run.queue for run in served)),
+    ]
+    for at_once in dict.fromkeys(one.at_once for one in served):
+        rates = {
+            name: [one.per_second for one in served if (one.queue, one.at_once) == (name, at_once)]
+            for name in names
+        }
+        row = [str(at_once), f"{statistics.median(rates[OURS.name]):,.0f}"]
+        for name in names[1:]:
+            ratio = statistics.median(
+                one / two for one, two in zip(rates[OURS.name], rates[name], strict=True)
+            )
+            row += [f"{statistics.median(rates[name]):,.0f}", f"{ratio:.2f}"]
+            least = LEAST[name]
+            targets.append(
+                against(f"{at_once} at a time: {ratio:.2f} of {name}", f"at least {least}", ratio >= least)
+            )
+        rows.append(row)
+    heads = [cell for name in names[1:] for cell in (f"{name}/s", "ratio")]
+    print(columns(["workers in one process", "ours/s", *heads], rows))
+    print("\n".join(targets))
     times = [[one.queue, ms(one.p50_ms), ms(one.p99_ms), ms(one.max_ms)] for one in woken]
     print(columns(["INSERT to start", "p50 ms", "p99 ms", "max ms"], times))
 

@@ -21,7 +21,7 @@ from pgrunbook.workloads.contest import percentile
 from pgrunbook.workloads.pgbench import Load, Work
 
 __all__ = [
-    "BARE", "HISTORY", "OURS", "PROCRASTINATE", "Counts", "Queue", "Run",
+    "BARE", "CLAIMED", "ENDED", "HISTORY", "OURS", "PROCRASTINATE", "Counts", "Queue", "Run",
     "counted", "faults", "fill", "installed", "measure", "procrastinate", "scheduler", "work",
 ]  # fmt: skip
 
@@ -31,15 +31,16 @@ CHANGE: Final = "050_job_scheduler"
 SLOTS: Final = 64
 LIMIT_S: Final = 90.0
 
-_CLAIMED: Final = (
+CLAIMED: Final = (
     "UPDATE scheduled_jobs SET status = 'running', started_at = clock_timestamp() WHERE id = ("
     "SELECT id FROM scheduled_jobs WHERE enabled = true AND priority = 'high' AND scheduled_for <= clock_timestamp()"
     " AND status = 'pending' ORDER BY scheduled_for LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING id"
 )
-_COMPLETED: Final = (
+ENDED: Final = (
     "UPDATE scheduled_jobs SET status = 'completed', completed_at = clock_timestamp(), scheduled_for = NULL"
-    " WHERE id = (:j)::text RETURNING id"
+    " WHERE id = {}::text RETURNING id"
 )
+_COMPLETED: Final = ENDED.format("(:j)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +56,10 @@ OURS: Final = Queue(
     "SELECT id AS j, start_job(id, 'scheduled') AS e FROM get_next_pending_job() AS id \\gset\n"
     "SELECT complete_job((:j)::text, (:e)::integer);\n",
 )
-BARE: Final = Queue("bare", f"{_CLAIMED} AS j \\gset\n{_COMPLETED};\n")
+BARE: Final = Queue("bare", f"{CLAIMED} AS j \\gset\n{_COMPLETED};\n")
 HISTORY: Final = Queue(
     "bare with history",
-    f"WITH job AS ({_CLAIMED}) INSERT INTO job_executions (job_id, trigger_type, slot, attempt_number, lease_until)"
+    f"WITH job AS ({CLAIMED}) INSERT INTO job_executions (job_id, trigger_type, slot, attempt_number, lease_until)"
     " SELECT id, 'scheduled', :client_id + 1, 1, clock_timestamp() + interval '5 min' FROM job"
     " RETURNING job_id AS j, id AS e \\gset\n"
     f"WITH job AS ({_COMPLETED}) UPDATE job_executions AS e SET status = 'completed', slot = NULL,"

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import psycopg
 from psycopg.conninfo import make_conninfo
-from queues import OURS, PROCRASTINATE, Counts, Queue, counted, faults, fill
+from queues import BARE, CLAIMED, ENDED, OURS, PROCRASTINATE, Counts, Queue, counted, faults, fill
 
 from pgrunbook.workloads.contest import percentile
 from pgrunbook.workloads.job_worker import Worker
@@ -99,7 +99,7 @@ async def _serving(
     conninfo: str, queue: Queue, at_once: int, handler: Handler, until: Callable[[], Awaitable[None]]
 ) -> None:
     """Run a worker until the other is done, and let it end what it has begun."""
-    serving = _procrastinate if queue is PROCRASTINATE else _ours
+    serving = {OURS: _ours, BARE: _bare, PROCRASTINATE: _procrastinate}[queue]
     await serving(make_conninfo(conninfo, options="-c synchronous_commit=off"), at_once, handler, until)
 
 
@@ -114,6 +114,21 @@ async def _ours(conninfo: str, at_once: int, handler: Handler, until: Callable[[
     finally:
         worker.stop()
         await running
+
+
+async def _bare(conninfo: str, at_once: int, handler: Handler, until: Callable[[], Awaitable[None]]) -> None:
+    """Run what somebody would write in a page: each hand has a session, takes a job, does it, says that it is done."""
+
+    async def hand() -> None:
+        async with await psycopg.AsyncConnection.connect(conninfo, autocommit=True) as conn:
+            while found := await (await conn.execute(CLAIMED.encode())).fetchone():
+                handler()
+                await conn.execute(ENDED.format("%s").encode(), found)
+
+    async with asyncio.TaskGroup() as hands:
+        for _ in range(at_once):
+            hands.create_task(hand())
+    await until()
 
 
 async def _procrastinate(

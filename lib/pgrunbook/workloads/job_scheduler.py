@@ -26,17 +26,29 @@ _DEPTH: Final = 50
 
 Conn = psycopg.Connection[Any]
 
-CLAIM: Final = (
-    "SELECT start_job(id, 'scheduled') AS execution, statement_timestamp() AS asked"
-    " FROM get_next_pending_job() AS id"
+CLAIM: Final = """
+WITH RECURSIVE claimed AS (
+    SELECT 1 AS number, start_job(id, 'scheduled') AS execution FROM get_next_pending_job() AS id
+    UNION ALL
+    SELECT claimed.number + 1, start_job(due.id, 'scheduled')
+    FROM claimed
+    -- With nothing of the row before in it, it might be asked once for all.
+    CROSS JOIN LATERAL (SELECT get_next_pending_job() AS id WHERE claimed.number > 0) AS due
+    WHERE claimed.execution IS NOT NULL AND claimed.number < %s
 )
-"""Takes the next job, in one statement and so in one transaction: asked and started in two, it may run twice."""
+SELECT claimed.execution, statement_timestamp() AS asked FROM claimed ORDER BY claimed.number
+"""
+"""Takes up to so many jobs, the last of them NULL where nothing more is due.
+
+In one statement and so in one transaction: asked and started in two, a job may run twice.
+"""
 READ: Final = (
     "SELECT e.id, e.job_id, j.job_type, j.user_id, j.parameters, e.attempt_number, e.trigger_type,"
     # Python's years are 1 to 9999.
     " least(greatest(j.due_at, timestamptz '0001-01-02 00:00:00+00'), timestamptz '9999-12-30 00:00:00+00') AS due_at,"
     " extract(epoch FROM e.lease_until - e.started_at)::float8 AS lease_s"
-    " FROM job_executions AS e JOIN scheduled_jobs AS j ON j.id = e.job_id WHERE e.id = %s"
+    " FROM job_executions AS e JOIN scheduled_jobs AS j ON j.id = e.job_id WHERE e.id = ANY(%s)"
+    " ORDER BY e.id"
 )
 RENEW: Final = (
     "UPDATE job_executions AS e SET lease_until = clock_timestamp() + make_interval(secs => c.lease_seconds)"
@@ -135,8 +147,8 @@ def claim(conn: Conn) -> Execution | None:
 
     In autocommit: others see that it was started when the transaction ends.
     """
-    execution = _one(conn, CLAIM)[0]
-    return None if execution is None else Execution(*_one(conn, READ, (execution,)))
+    execution = _one(conn, CLAIM, (1,))[0]
+    return None if execution is None else Execution(*_one(conn, READ, ([execution],)))
 
 
 def renew(conn: Conn, executions: Sequence[int]) -> dict[int, float]:

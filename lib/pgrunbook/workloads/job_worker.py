@@ -89,8 +89,8 @@ class Worker:
         self.handlers, self.at_once = dict(handlers), at_once
         self.poll_s, self.grace_s = poll_s, grace_s
         self.leases = Leases(now, abandon)
-        self._work, self._lease, self._ear = (
-            Link(conninfo, f"{self.name} {role}") for role in ("work", "lease", "ear")
+        self._work, self._end, self._lease, self._ear = (
+            Link(conninfo, f"{self.name} {role}") for role in ("work", "end", "lease", "ear")
         )
         self._threads = ThreadPoolExecutor(at_once, thread_name_prefix=name)
         self._running: set[asyncio.Task[None]] = set()
@@ -143,7 +143,7 @@ class Worker:
             for helper in helpers:
                 helper.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
-            for link in (self._work, self._lease, self._ear):
+            for link in (self._work, self._end, self._lease, self._ear):
                 await link.close()
             self._threads.shutdown(wait=False, cancel_futures=True)
 
@@ -163,14 +163,16 @@ class Worker:
 
     async def _fill(self) -> float:
         """Start jobs until nothing is due or no hand is free; return for how long there is nothing to do."""
-        while len(self._running) < self.at_once and not self._stops:
+        while (hands := self.at_once - len(self._running)) > 0 and not self._stops:
             since = self.leases.now()
-            ((execution, asked),) = await self._work.ask(CLAIM)
+            rows = await self._work.ask(CLAIM, (hands,))
+            executions = [execution for execution, _ in rows if execution is not None]
             if self._unheard:
                 await self._adopt()
-            elif execution is not None:
-                await self._begin(execution, since)
-            if execution is None:
+            elif executions:
+                await self._begin(executions, since)
+            if len(executions) < hands:
+                asked = rows[0][1]
                 ((seconds,),) = await self._work.ask(_NEXT.replace("%(asked)s", "%s"), (asked, asked))
                 return self.poll_s if seconds is None else min(self.poll_s, max(0.0, seconds) + 0.005)
         return self.poll_s
@@ -181,20 +183,24 @@ class Worker:
         rows = await self._work.ask(_OURS, (f"{self._work.name} pid ",))
         if unknown := [number for (number,) in rows if number not in self.leases.held]:
             for number, seconds in (await self._renew(unknown, STATEMENT_S)).items():
-                await self._begin(number, since, seconds)
+                await self._begin([number], since, seconds)
         self._unheard = False
 
-    async def _begin(self, number: int, since: float, seconds: float | None = None) -> None:
+    async def _begin(self, numbers: list[int], since: float, seconds: float | None = None) -> None:
         try:
-            rows = await self._work.ask(READ, (number,))
+            rows = await self._work.ask(READ, (numbers,))
         except (psycopg.DataError, ValueError, RecursionError) as error:
             # What Python cannot hold would end this worker, and then the next one that gets the job.
-            logger.warning("execution %s cannot be read: %s", number, reason(error))
-            await self._work.ask(_UNREAD, (f"the worker cannot read the job: {reason(error)}", number))
+            if len(numbers) > 1:
+                for number in numbers:
+                    await self._begin([number], since, seconds)
+                return
+            logger.warning("execution %s cannot be read: %s", numbers[0], reason(error))
+            await self._work.ask(_UNREAD, (f"the worker cannot read the job: {reason(error)}", numbers[0]))
             return
         for row in rows:
             held = self.leases.take(Execution(*row), since, seconds)
-            task = asyncio.create_task(self._run(held), name=f"execution {number}")
+            task = asyncio.create_task(self._run(held), name=f"execution {held.execution.id}")
             self._running.add(task)
             task.add_done_callback(self._free)
 
@@ -212,11 +218,11 @@ class Worker:
                 held.stop("worker stopped")
             self.leases.watch()
             if held.why:
-                await report(self._work, execution, held.why, None)
+                await report(self._end, execution, held.why, None)
                 return
             held.handler = asyncio.create_task(self._handle(execution))
             await asyncio.wait({held.handler})
-            await report(self._work, execution, *_outcome(held))
+            await report(self._end, execution, *_outcome(held))
         finally:
             self.leases.drop(execution)
         if self._stops:

@@ -14,17 +14,7 @@ DECLARE
     successor text;
 BEGIN
     -- The job before its execution, as who deletes a job takes them: the other way round, each would wait for the other.
-    PERFORM FROM scheduled_jobs AS j WHERE j.id = p_job_id FOR NO KEY UPDATE;
-    WITH ended AS (
-        UPDATE job_executions AS e
-        SET status = 'completed',
-            slot = NULL,
-            completed_at = ended_at,
-            duration_ms = greatest(0, extract(epoch FROM ended_at - e.started_at) * 1000),
-            output = p_output
-        WHERE e.id = p_execution_id AND e.job_id = p_job_id AND e.status = 'running'
-        RETURNING e.job_id
-    )
+    -- Where the execution does not run, the error takes this back.
     UPDATE scheduled_jobs AS j
     SET status = 'completed',
         completed_at = ended_at,
@@ -41,9 +31,15 @@ BEGIN
             )
             ELSE calculate_next_schedule(j.frequency_type, j.frequency_config, ended_at)
         END
-    FROM ended
-    WHERE j.id = ended.job_id
+    WHERE j.id = p_job_id
     RETURNING j.parameters -> 'then' INTO successors;
+    UPDATE job_executions AS e
+    SET status = 'completed',
+        slot = NULL,
+        completed_at = ended_at,
+        duration_ms = greatest(0, extract(epoch FROM ended_at - e.started_at) * 1000),
+        output = p_output
+    WHERE e.id = p_execution_id AND e.job_id = p_job_id AND e.status = 'running';
     IF NOT FOUND THEN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('execution %s of job %s is not running', coalesce(p_execution_id::text, 'NULL'), coalesce(p_job_id, 'NULL')),

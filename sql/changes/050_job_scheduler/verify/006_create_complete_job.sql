@@ -10,7 +10,7 @@ WITH wanted (signature, arguments, returns, language, volatility, settings, body
         'plpgsql',
         'volatile',
         'enable_seqscan=off',
-        '19c2f0731e2a346016caff0b799e4231'
+        'c046b0d61ccefe52cf269f203f95273a'
     )
 ), function AS (
     SELECT

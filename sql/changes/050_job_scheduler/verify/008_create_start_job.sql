@@ -10,7 +10,7 @@ WITH wanted (signature, arguments, returns, language, volatility, settings, body
         'plpgsql',
         'volatile',
         'enable_seqscan=off',
-        'd11908de23f28647d4700d1631b70eef'
+        '73b365207906fdf33347f0c9a48facc6'
     )
 ), function AS (
     SELECT
