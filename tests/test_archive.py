@@ -12,13 +12,13 @@ import throwaway
 from psycopg.conninfo import make_conninfo
 from throwaway import running, write
 
-from pgrunbook import archive, session, target
+from pgrunbook import archive, evidence, session, target
 from pgrunbook.ledger import Ledger
 from pgrunbook.session import Connection
 from pgrunbook.target import Kind, Target
 
 TEXT = "-- Grüße, 'quoted' \\ %s\n\nSELECT 1;\n"
-SHA256 = archive.sha256_of(TEXT)
+SHA256 = evidence.sha256_of(TEXT)
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_a_text_that_was_altered_all_the_same_is_known_by_its_hash(ledger: Ledge
         r" UPDATE pgrunbook.script SET content = '\xff00'"
     )
     (text,) = archive.texts(ledger.conn, [SHA256]).values()
-    assert archive.sha256_of(text) != SHA256
+    assert evidence.sha256_of(text) != SHA256
 
 
 def test_a_ledger_that_is_older_than_the_archive_has_no_texts(conn: Connection) -> None:
@@ -110,7 +110,7 @@ def test_who_could_read_the_events_can_read_the_scripts_after_the_upgrade(
                 if may:
                     assert archive.texts(theirs, [SHA256]) == {SHA256: TEXT}
                     with pytest.raises(psycopg.errors.InsufficientPrivilege):
-                        archive.keep(theirs, {archive.sha256_of("x"): "x"})
+                        archive.keep(theirs, {evidence.sha256_of("x"): "x"})
                 else:
                     with pytest.raises(psycopg.errors.InsufficientPrivilege):
                         archive.texts(theirs, [SHA256])

@@ -41,6 +41,7 @@ from pgrunbook.header import Severity
 from pgrunbook.run import Run
 from pgrunbook.session import Connection
 from pgrunbook.step import Budgets
+from pgrunbook.timing import misses
 
 ROOT = Path(__file__).parents[1] / "sql" / "changes"
 TEMPLATE = ROOT / "_template"
@@ -244,7 +245,7 @@ def test_each_step_is_proved_and_undone_and_can_be_applied_again(
             states.append(catalog.snapshot(run.control))
         assert [f.label for f in run.verify() if f.total or f.problem] == []
         timings = [explain.measure(run.control, script) for script in chosen.timings]
-        missed = [explain.misses(t, s.header.expect) for t, s in zip(timings, chosen.timings, strict=True)]
+        missed = [misses(t, s.header.expect) for t, s in zip(timings, chosen.timings, strict=True)]
         assert not any(missed), missed
 
         for kept, state in reversed(list(zip([None, *chosen.steps], states[:-1], strict=False))):

@@ -12,7 +12,6 @@ import throwaway
 
 from pgrunbook import change, events, header
 from pgrunbook.change import Script
-from pgrunbook.explain import Timing
 from pgrunbook.header import Severity
 from pgrunbook.history import summarise
 from pgrunbook.lockmode import LockMode
@@ -20,6 +19,7 @@ from pgrunbook.preflight import Board, Finding
 from pgrunbook.rehearsal import FileRehearsal, Rehearsal, StatementLocks, TableLock
 from pgrunbook.session import ServerFacts
 from pgrunbook.target import rehearsal
+from pgrunbook.timing import Timing
 
 pytestmark = pytest.mark.static
 

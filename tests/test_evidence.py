@@ -174,6 +174,6 @@ def test_a_query_is_told_as_it_was_measured_last_before_and_after() -> None:
 
 def test_nothing_is_told_of_events_that_hold_none_of_it() -> None:
     told = [event("run opened"), event("run finished", outcome="done")]
-    for name in evidence.__all__:
+    for name in set(evidence.__all__) - {"sha256_of"}:
         if name != "at":
             assert getattr(evidence, name)(told) == []

@@ -1,4 +1,4 @@
-"""What a query costs, and what of its expectation it does not hold."""
+"""What a query costs."""
 
 from __future__ import annotations
 
@@ -12,13 +12,8 @@ from throwaway import TABLE, changed, write
 from pgrunbook import explain, session
 from pgrunbook.change import Script
 from pgrunbook.errors import CheckFailed
-from pgrunbook.explain import Timing, misses
-from pgrunbook.header import Expectation
 from pgrunbook.session import Connection
-
-TIMING = Timing(
-    "10_x", "X", (3.0, 1.0, 2.0), 5, ("Seq Scan on things", "Index Scan using i on others"), ("i",), 7, 8
-)
+from pgrunbook.timing import misses
 
 
 @pytest.fixture
@@ -30,33 +25,6 @@ def look(database: str) -> Iterator[Connection]:
 
 def timing(folder: Path, sql: str) -> Script:
     return write(folder, changed({"timing/10_lookup.sql": f"-- Look up\n\n{sql};\n"})).timings[0]
-
-
-@pytest.mark.parametrize(
-    ("expect", "found"),
-    [
-        (None, []),
-        (Expectation(), []),
-        (Expectation("i", 2.001, 5), []),
-        (Expectation(index="j"), ["expected index j, the plan uses i (Seq Scan on things)"]),
-        (Expectation(median_below_ms=2), ["expected a median below 2 ms, found 2.000 ms"]),
-        (Expectation(rows=1), ["expected 1 row, found 5"]),
-        (Expectation("j", 0.5, 50), [
-            "expected index j, the plan uses i (Seq Scan on things)",
-            "expected a median below 0.5 ms, found 2.000 ms",
-            "expected 50 rows, found 5",
-        ]),
-    ],
-)  # fmt: skip
-def test_every_expectation_that_is_missed_is_a_sentence(expect: Expectation | None, found: list[str]) -> None:
-    assert misses(TIMING, expect) == found
-
-
-def test_a_plan_without_an_index_says_so() -> None:
-    bare = Timing("10_x", "X", (1.0,), 1, ("Seq Scan on things",), (), 0, 0)
-    assert misses(bare, Expectation(index="j")) == [
-        "expected index j, the plan uses no index (Seq Scan on things)"
-    ]
 
 
 def test_a_query_is_measured_many_times_with_its_plan(look: Connection, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ LAYERS = (
     ("seal", "signature"),
     ("session", "spelling"),
     ("header", "pace", "clone", "stage"),
-    ("looking", "rowhold", "chain", "archive", "board", "race", "racer"),
+    ("timing", "looking", "rowhold", "chain", "archive", "board", "race", "racer"),
     ("continuity", "interleaving"),
     (
         "statement",

@@ -7,7 +7,7 @@ import time
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pgrunbook.masking import Mask, literals, passwords
@@ -99,6 +99,8 @@ WORDS = st.text(
 
 
 @given(WORDS)
+@example("00()")
+@example("a(b(c)")
 def test_whatever_the_password_is(secret: str) -> None:
     secret = f"{SECRET}{secret}{SECRET}"
     for text in ("host=x password={} dbname=y", "ALTER ROLE a PASSWORD '{}' LOGIN", "postgresql://a:{}@b/c"):

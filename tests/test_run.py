@@ -487,7 +487,10 @@ def test_a_runner_that_was_killed_on_its_way_back_is_followed_up(
         elsewhere.release()
         with pytest.raises(StepFailed):
             going.result(20)
-        assert [entry["kind"] for entry in made.binding.journal.pending()][-2:] == ["rollback failed", "observed"]
+        assert [entry["kind"] for entry in made.binding.journal.pending()][-2:] == [
+            "rollback failed",
+            "observed",
+        ]
     with running(chosen, database, tmp_path) as made:
         assert statuses(made) == ["done", "done", "rolling back"]
         assert roll_back(made, "002") == ["003_require_code"] * 3

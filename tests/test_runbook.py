@@ -518,7 +518,9 @@ def test_a_kernel_that_is_shut_down_in_a_wait_cancels_its_step_and_says_so(
     kernel_client.shutdown()
     eventually(lambda: not ours(conn), timeout=20)
     assert conn.execute(status).fetchall() == [{"status": "failed"}]
-    last = conn.execute("SELECT kind FROM pgrunbook.event WHERE step <> '' ORDER BY id DESC LIMIT 1")
-    assert last.fetchone() == {"kind": "apply cancelled"}
+    told = conn.execute(
+        "SELECT kind FROM pgrunbook.event WHERE step <> '' ORDER BY id DESC LIMIT 2"
+    ).fetchall()
+    assert told == [{"kind": "observed"}, {"kind": "apply cancelled"}]
     columns = conn.execute("SELECT * FROM things LIMIT 0").description or []
     assert [column.name for column in columns] == ["id", "code"]

@@ -11,12 +11,12 @@ import throwaway
 from drawing import WAIT
 
 from pgrunbook.change import Change
-from pgrunbook.explain import Timing
 from pgrunbook.ledger import Status
 from pgrunbook.observers import Observation
 from pgrunbook.observers.progress import BuildSample
 from pgrunbook.observers.size import SizeChange
 from pgrunbook.step import Outcome
+from pgrunbook.timing import Timing
 from pgrunbook.views import costs
 
 pytestmark = pytest.mark.static

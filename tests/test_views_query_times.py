@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from drawing import Timed, text_of, timings
 
-from pgrunbook.explain import Timing
+from pgrunbook.timing import Timing
 from pgrunbook.views import charts
 
 pytestmark = pytest.mark.static

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pgrunbook import change as changes
-from pgrunbook import question, session, target
+from pgrunbook import session, target
 from pgrunbook.change import Change
 from pgrunbook.errors import ApprovalRefused, GateClosed, ReasonMissing
 from pgrunbook.gate import TERMINAL, is_step, person, subject
@@ -119,6 +119,9 @@ def opened(run: Run, name: str, progress: Progress) -> bool:
 
     Return whether there is anything to do: what is done already waits for nobody. Raises GateClosed for a NO-GO.
     """
+    # Its panels need the notebook's libraries, which take longer to load than most commands run.
+    from pgrunbook import question
+
     if run.approvals_needed > 1 and question.settled(run, name):
         return False
     run.decide_by_policy(name)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Mapping
 
 from pgrunbook import session
 from pgrunbook.session import Connection
 
-__all__ = ["keep", "sha256_of", "texts"]
+__all__ = ["keep", "texts"]
 
 
 def keep(conn: Connection, scripts: Mapping[str, str]) -> int:
@@ -29,19 +28,10 @@ def keep(conn: Connection, scripts: Mapping[str, str]) -> int:
 def texts(conn: Connection, wanted: Collection[str]) -> dict[str, str]:
     """Return the texts that the ledger keeps under these hashes; none where it is older than its archive.
 
-    Nothing here is proof: whoever shows a text compares its `sha256_of` with the one that an event tells.
+    Nothing here is proof: whoever shows a text compares its `evidence.sha256_of` with the one that an event tells.
     """
     there = "SELECT EXISTS (SELECT FROM pg_catalog.pg_tables WHERE schemaname = 'pgrunbook' AND tablename = 'script')"
     if not wanted or not session.value(conn, there):
         return {}
     found = session.rows(conn, "ledger_scripts", {"sha256": list(wanted)})
     return {row["sha256"]: bytes(row["content"]).decode("utf-8", "surrogateescape") for row in found}
-
-
-def sha256_of(text: str) -> str:
-    """Return the SHA-256 of a script's bytes, hex.
-
-    >>> sha256_of("SELECT 1;")[:12]
-    '17db4fd369ed'
-    """
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from pgrunbook import versions
 from pgrunbook.change import Change, Script
 from pgrunbook.detail import shorten
-from pgrunbook.explain import Timing, misses
 from pgrunbook.preflight import Board, Finding
 from pgrunbook.rehearsal import FileRehearsal, Rehearsal, TableLock
 from pgrunbook.session import ServerFacts
 from pgrunbook.target import Target
+from pgrunbook.timing import Timing, misses
 
 __all__ = ["audited", "opened", "rehearsed", "timed", "verified"]
 

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-__all__ = ["audits", "builds", "findings", "in_the_way", "ran", "sizes", "stalls", "timings", "waits"]
+__all__ = [
+    "audits",
+    "builds",
+    "findings",
+    "in_the_way",
+    "ran",
+    "sha256_of",
+    "sizes",
+    "stalls",
+    "timings",
+    "waits",
+]
 
 Event = Mapping[str, Any]
 Rows = list[dict[str, Any]]
@@ -225,3 +237,12 @@ def _rows(told: Mapping[str, Any], name: str) -> Rows:
 
 def _blank(name: str) -> str:
     return name.replace("_", " ")
+
+
+def sha256_of(text: str) -> str:
+    """Return the SHA-256 of a script's bytes, hex.
+
+    >>> sha256_of("SELECT 1;")[:12]
+    '17db4fd369ed'
+    """
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()

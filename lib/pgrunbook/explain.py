@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -13,10 +11,10 @@ import psycopg
 from pgrunbook.change import Script
 from pgrunbook.detail import shorten
 from pgrunbook.errors import CheckFailed
-from pgrunbook.header import Expectation
 from pgrunbook.session import Connection
+from pgrunbook.timing import Timing
 
-__all__ = ["Timing", "measure", "measure_before", "misses"]
+__all__ = ["measure", "measure_before"]
 
 RUNS, LONGEST = 25, 10_000
 """Executions of a query, and characters of its plan that are kept."""
@@ -27,27 +25,6 @@ _NOT_THERE_YET = (
     psycopg.errors.UndefinedFunction,
     psycopg.errors.UndefinedObject,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """One query measured: execution times in milliseconds, and its plan (the last run's)."""
-
-    name: str
-    title: str
-    runs_ms: tuple[float, ...]
-    rows: int
-    nodes: tuple[str, ...]
-    indexes: tuple[str, ...]
-    shared_hit: int
-    shared_read: int
-    text: str = ""
-    """The plan as EXPLAIN writes it for people; without its times where there was none left to run it again."""
-
-    @property
-    def median_ms(self) -> float:
-        """Return the median execution time in milliseconds."""
-        return statistics.median(self.runs_ms)
 
 
 def measure(conn: Connection, script: Script, *, runs: int = RUNS, timeout_ms: int = 10_000) -> Timing:
@@ -105,24 +82,6 @@ def measure_before(conn: Connection, scripts: Iterable[Script]) -> tuple[Timing,
             if not isinstance(failed.__cause__, _NOT_THERE_YET):
                 raise
     return tuple(found)
-
-
-def misses(timing: Timing, expect: Expectation | None) -> list[str]:
-    """Return what a timing does not hold of its expectation, one sentence each; empty when all holds."""
-    if expect is None:
-        return []
-    found = []
-    if expect.index is not None and expect.index not in timing.indexes:
-        used = ", ".join(timing.indexes) or "no index"
-        found.append(f"expected index {expect.index}, the plan uses {used} ({timing.nodes[0]})")
-    if expect.median_below_ms is not None and timing.median_ms >= expect.median_below_ms:
-        found.append(
-            f"expected a median below {expect.median_below_ms:g} ms, found {timing.median_ms:.3f} ms"
-        )
-    if expect.rows is not None and timing.rows != expect.rows:
-        noun = "row" if expect.rows == 1 else "rows"
-        found.append(f"expected {expect.rows} {noun}, found {timing.rows}")
-    return found
 
 
 def _walk(node: dict[str, Any]) -> Iterator[dict[str, Any]]:

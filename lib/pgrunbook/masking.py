@@ -47,7 +47,8 @@ _IN_SQL = re.compile(
 # In connection strings, shells, JSON and YAML; a quote may itself be quoted by the text around.
 _SET = re.compile(
     rf"(?P<head>{_NAME}(?:\\?[\"']|\])?\s{{0,20}}+(?:=>|:=|[<>!]?=|:(?=\s{{0,20}}\\?[\"'])|%3D)\s{{0,20}}+)"
-    rf"(?P<value>\*\*\*|(?P<q>''|\\['\"]).*?(?:(?P=q)|\Z)|{_LITERAL}|{_DOUBLE}|\w{{1,63}}\((?:{_PIECE}|[^'()])*+|(?:''|\\.|[^\s'\\]|\\\Z)++)",
+    rf"(?P<value>\*\*\*|(?P<q>''|\\['\"]).*?(?:(?P=q)|\Z)|{_LITERAL}|{_DOUBLE}"
+    rf"|\w{{1,63}}\((?=[^'()]{{0,200}}')(?:{_PIECE}|[^'()])*+|(?:''|\\.|[^\s'\\]|\\\Z)++)",
     re.I | re.S,
 )
 _TOKENS = (

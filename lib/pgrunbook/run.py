@@ -15,7 +15,6 @@ from pgrunbook.chain import Chain
 from pgrunbook.change import Change, Step
 from pgrunbook.deciding import Deciding
 from pgrunbook.errors import GateClosed, PreflightFailed, StepCancelled, WindowTooShort
-from pgrunbook.explain import Timing
 from pgrunbook.gate import ROLLBACK, Decision, Gates, Policy, subject
 from pgrunbook.identity import new_run_id, operator_name
 from pgrunbook.ledger import Ledger, Status
@@ -28,6 +27,7 @@ from pgrunbook.session import Connection, ServerFacts
 from pgrunbook.step import Budgets, Cancelled, Outcome
 from pgrunbook.target import Target
 from pgrunbook.ticking import Ticking
+from pgrunbook.timing import Timing
 from pgrunbook.undoing import Undone
 
 __all__ = ["ROLLBACK", "Run"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from pgrunbook.archive import sha256_of
+from pgrunbook.evidence import sha256_of
 from pgrunbook.views import drawings, svg
 from pgrunbook.views.exporter import source
 from pgrunbook.views.style import Picture

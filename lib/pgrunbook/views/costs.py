@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pgrunbook.change import Change
-from pgrunbook.explain import Timing, misses
 from pgrunbook.observers.locks import Wait
 from pgrunbook.observers.progress import BuildSample
 from pgrunbook.observers.size import SizeChange
 from pgrunbook.step import Outcome
+from pgrunbook.timing import Timing, misses
 from pgrunbook.views import verdict
 from pgrunbook.views.units import counted, size
 from pgrunbook.views.view import SECTION, View

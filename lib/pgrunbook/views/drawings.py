@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pgrunbook.explain import Timing
 from pgrunbook.observers.locks import Side, Wait
 from pgrunbook.observers.progress import BuildSample
 from pgrunbook.observers.size import SizeChange
+from pgrunbook.timing import Timing
 from pgrunbook.views.style import Picture
 from pgrunbook.views.summary import Rows, Summary
 
