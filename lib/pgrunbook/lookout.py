@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import psycopg
 
@@ -13,8 +14,10 @@ from pgrunbook.gate import is_step
 from pgrunbook.patience import Blocker
 from pgrunbook.run import Run
 from pgrunbook.session import Connection
-from pgrunbook.views.gate_panel import Lines
 from pgrunbook.views.units import counted, duration
+
+if TYPE_CHECKING:
+    from pgrunbook.views.gate_panel import Lines
 
 __all__ = ["HEAR_S", "Lookout"]
 

@@ -21,7 +21,7 @@ from typing import IO, Final
 from pgrunbook import errors, server
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-LANE_SECONDS: Final = 1800
+LANE_SECONDS: Final = 2400
 FAULT_SECONDS: Final = 3600
 CELL_SECONDS: Final = 120
 # The embedded server has no 15; where the system has one, the faults are fired at it too.

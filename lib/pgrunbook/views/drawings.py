@@ -5,19 +5,20 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pgrunbook.observers.locks import Side, Wait
-from pgrunbook.observers.progress import BuildSample
-from pgrunbook.observers.size import SizeChange
 from pgrunbook.timing import Timing
 from pgrunbook.views.style import Picture
 from pgrunbook.views.summary import Rows, Summary
 
+if TYPE_CHECKING:
+    from pgrunbook.observers.locks import Wait
+    from pgrunbook.observers.size import SizeChange
+
 __all__ = ["builds", "queries", "sizes", "stalls", "waits"]
 
 _MOST_STALLS, _MOST_BUILDS, _MOST_SIZES = 60, 20, 40
-_SIDES = {"waited behind us": Side.BEHIND_US, "our step waited": Side.OURS}
+# What was observed is told by values whose modules read databases: they are loaded where something is drawn.
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,9 @@ def waits(summary: Summary) -> Picture | None:
 
 
 def _wait(row: Mapping[str, object], begin: float) -> Wait:
+    from pgrunbook.observers.locks import Side, Wait
+
+    sides = {"waited behind us": Side.BEHIND_US, "our step waited": Side.OURS}
     return Wait(
         at_ms=begin + _ms(row["to ms"]),
         pid=int(_ms(row["pid"])),
@@ -78,12 +82,13 @@ def _wait(row: Mapping[str, object], begin: float) -> Wait:
         wants=_text(row["wants"]),
         relation=_text(row["on"]),
         blockers=tuple(int(pid) for pid in _text(row["held up by"]).split(", ") if pid.isdigit()),
-        side=_SIDES.get(_text(row["side"]), Side.OTHER),
+        side=sides.get(_text(row["side"]), Side.OTHER),
     )
 
 
 def builds(summary: Summary) -> list[tuple[str, Picture]]:
     """Return a picture for each job that built an index, with its step."""
+    from pgrunbook.observers.progress import BuildSample
     from pgrunbook.views import charts
 
     found = []
@@ -105,14 +110,15 @@ def builds(summary: Summary) -> list[tuple[str, Picture]]:
 
 def sizes(summary: Summary) -> Picture | None:
     """Return how tables and their indexes grew, from before the first job to after the last."""
+    from pgrunbook.observers.size import SizeChange
+    from pgrunbook.views import charts
+
     grown: dict[str, SizeChange] = {}
     for row in summary.sizes:
         name, after = _text(row["name"]), int(_ms(row["after bytes"]))
         before = grown[name].before_bytes if name in grown else int(_ms(row["before bytes"]))
         grown[name] = SizeChange(name, before, after)
     most = sorted(grown.values(), key=lambda one: -abs(one.after_bytes - one.before_bytes))[:_MOST_SIZES]
-    from pgrunbook.views import charts
-
     return charts.sizes([one for one in grown.values() if one in most]) if grown else None
 
 
