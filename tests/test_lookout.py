@@ -13,7 +13,8 @@ import pytest
 import throwaway
 from test_ticking import LIST
 
-from pgrunbook import lookout
+from pgrunbook import lookout, obstacles
+from pgrunbook.gate import TERMINAL
 from pgrunbook.lookout import Lookout
 from pgrunbook.run import Run
 
@@ -101,3 +102,28 @@ def test_a_server_that_answers_late_is_left_alone(
     other.release()
     out.look()
     assert out.lines["in the way"] == "nobody"
+
+
+def test_what_was_heard_counts_although_the_look_after_it_failed(
+    out: Lookout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out.run.decide_by_policy("10_doubled_codes")
+    told = {"who": "bob", "go": False, "reason": "no backup", "how": TERMINAL, "script_sha256": ""}
+    out.run.ledger.event(
+        run_id=out.run.run_id,
+        change=out.run.change.name,
+        step="001_add_note",
+        kind="gate",
+        actor="bob",
+        detail=told,
+    )
+
+    def late(_conn: object, _steps: object) -> None:
+        raise psycopg.errors.QueryCanceled("canceling statement due to statement timeout")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(obstacles, "obstacles", late)
+        assert out.look()
+        assert "canceling statement" in str(out.lines["in the way"])
+        assert not out.look()
+    assert not out.look()

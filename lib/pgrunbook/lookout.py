@@ -42,6 +42,7 @@ class Lookout:
 
         A server that does not answer is told in the lines, and asked again the next time.
         """
+        came = False
         try:
             if self._conn is None or self._conn.closed:
                 self._conn = session.connect(self.run.target, purpose=f"watch {self.run.run_id}")
@@ -56,7 +57,8 @@ class Lookout:
             why = self.run.target.redacted(next(iter(str(error).splitlines()), type(error).__name__))
             self.lines = {"in the way": f"not known: {why}"}
             self._looked = float("-inf")
-            return False
+            # What was heard is heard once, whatever failed after it.
+            return came
 
     def close(self) -> None:
         """End the connection."""
