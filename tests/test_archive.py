@@ -114,3 +114,29 @@ def test_who_could_read_the_events_can_read_the_scripts_after_the_upgrade(
                 else:
                     with pytest.raises(psycopg.errors.InsufficientPrivilege):
                         archive.texts(theirs, [SHA256])
+
+
+@pytest.mark.parametrize("grant", ["GRANT {} TO {{}}", "GRANT {} TO {{}} WITH INHERIT TRUE, SET FALSE", ""])
+def test_whoever_upgrades_the_owner_of_the_ledger_can_keep_scripts(
+    grant: str, database: str, conn: Connection
+) -> None:
+    def of(user: str) -> contextlib.closing[Connection]:
+        bound = Target(Kind.LIVE, make_conninfo(database, user=user))
+        return contextlib.closing(session.connect(bound, purpose="control r1"))
+
+    where = session.value(conn, "SELECT format('GRANT CREATE ON DATABASE %I TO {}', current_database())")
+    with throwaway.role(conn, where) as keeper, throwaway.role(conn) as guest:
+        if grant:
+            conn.execute(grant.format(keeper).format(guest))
+        else:
+            conn.execute(f"ALTER ROLE {guest} SUPERUSER")
+        with of(keeper) as theirs:
+            ledger = Ledger(theirs, target.rehearsal(database))
+            ledger.install()
+            conn.execute("DROP TABLE pgrunbook.script; DELETE FROM pgrunbook.version WHERE version = 5")
+            with of(guest) as upgrading:
+                Ledger(upgrading, target.rehearsal(database)).install()
+            ledger.keep({SHA256: TEXT})
+            assert archive.texts(theirs, [SHA256]) == {SHA256: TEXT}
+        owner = session.value(conn, "SELECT tableowner::text FROM pg_tables WHERE tablename = 'script'")
+        assert owner == (guest if "SET FALSE" in grant else keeper)

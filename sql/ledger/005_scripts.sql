@@ -21,21 +21,28 @@ COMMENT ON FUNCTION pgrunbook.refuse_rewriting() IS 'Refuses UPDATE, DELETE and 
 CREATE TRIGGER script_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON pgrunbook.script
     FOR EACH STATEMENT EXECUTE FUNCTION pgrunbook.refuse_rewriting();
 
--- Who may read the events may read the scripts that they speak of.
+-- Who may read the events may read the scripts that they speak of; who may write them writes those too. Whoever
+-- upgrades, the table belongs to the owner of the events, or is at least theirs to write where it cannot be given.
 DO $$
 DECLARE
     reader record;
 BEGIN
     FOR reader IN
-        SELECT CASE acl.grantee WHEN 0 THEN 'PUBLIC' ELSE acl.grantee::regrole::text END AS name
+        SELECT acl.privilege_type AS privilege,
+               CASE acl.grantee WHEN 0 THEN 'PUBLIC' ELSE acl.grantee::regrole::text END AS name
           FROM pg_catalog.pg_class AS c
-         CROSS JOIN LATERAL aclexplode(c.relacl) AS acl
+         CROSS JOIN LATERAL aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) AS acl
          WHERE c.oid = 'pgrunbook.event'::regclass
-           AND acl.privilege_type = 'SELECT'
-           AND acl.grantee <> c.relowner
+           AND acl.privilege_type IN ('SELECT', 'INSERT')
     LOOP
-        EXECUTE format('GRANT SELECT ON pgrunbook.script TO %s', reader.name);
+        EXECUTE format('GRANT %s ON pgrunbook.script TO %s', reader.privilege, reader.name);
     END LOOP;
+    BEGIN
+        EXECUTE format('ALTER TABLE pgrunbook.script OWNER TO %s', (
+            SELECT relowner::regrole FROM pg_catalog.pg_class WHERE oid = 'pgrunbook.event'::regclass));
+    EXCEPTION WHEN insufficient_privilege THEN
+        NULL;
+    END;
 END
 $$;
 
