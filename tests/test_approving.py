@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from operating import AT_ONCE, Desk, ended
 from throwaway import NAME
+
+if TYPE_CHECKING:
+    from conftest import Elsewhere
 
 TWO = (*AT_ONCE, "--approvals", "2")
 STEPS = ("001_add_note", "002_build_index", "003_require_code")
@@ -56,6 +59,49 @@ def test_a_no_go_from_elsewhere_ends_an_apply_that_waits(desk: Desk, eventually:
     came = ended(going)
     assert (came.code, desk.statuses, came.err) == (3, [], came.err)
     assert "GateClosed: the gate of 001_add_note is closed: bob said NO-GO (no backup)" in came.err
+
+
+@pytest.mark.parametrize("same_id", [False, True], ids=["another run", "the same run id again"])
+def test_a_gate_over_a_step_that_was_interrupted_is_approved_as_any_other(
+    desk: Desk, elsewhere: Elsewhere, eventually: Callable[..., Any], *, same_id: bool
+) -> None:
+    elsewhere.begin_and_hold("SELECT count(*) FROM things")
+    going = desk.start("apply", NAME, *AT_ONCE)
+    eventually(lambda: desk.has_ledger and desk.statuses == ["running"])
+    going.kill()
+    going.communicate()
+    eventually(lambda: not desk.ours)
+    going = desk.start("apply", NAME, *TWO)
+    (run_id,) = eventually(
+        lambda: desk.ask("SELECT run_id FROM pgrunbook.event WHERE kind = 'gate' OFFSET 1")
+    )
+    if same_id:
+        with desk.looking() as conn:
+            conn.execute("UPDATE pgrunbook.step SET run_id = %s", (run_id,))
+    assert desk.statuses == ["running"]
+    assert desk("approve", NAME, "001", "--reason", "read it", PGRUNBOOK_OPERATOR="bob").code == 0
+    # Now it runs, and waits; its session is idle from time to time.
+    eventually(lambda: desk.ask("SELECT 1 FROM pgrunbook.event WHERE kind = 'apply started' OFFSET 1"))
+    for _ in range(5):
+        assert "it is running" in refusal(desk, "--no-go", "--reason", "stop")
+    elsewhere.release()
+    eventually(lambda: desk.statuses == ["done"])
+
+
+def test_a_run_that_lost_its_connection_while_it_waits_is_found_again(
+    desk: Desk, eventually: Callable[..., Any]
+) -> None:
+    desk.start("apply", NAME, *TWO)
+    eventually(asked(desk, STEPS[0]))
+    lost = (
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+        " WHERE application_name LIKE 'pgrunbook control%'"
+    )
+    assert desk.ask(lost) == [True]
+    eventually(
+        lambda: desk("approve", NAME, "001", "--reason", "read it", PGRUNBOOK_OPERATOR="bob").code == 0
+    )
+    eventually(lambda: desk.statuses == ["done"])
 
 
 def test_ctrl_c_ends_an_apply_that_waits(desk: Desk, eventually: Callable[..., Any]) -> None:

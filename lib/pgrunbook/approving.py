@@ -16,7 +16,7 @@ from pgrunbook.errors import ApprovalRefused, GateClosed, ReasonMissing
 from pgrunbook.gate import TERMINAL, is_step, person, subject
 from pgrunbook.headless import Progress, say
 from pgrunbook.identity import operator_name
-from pgrunbook.ledger import Ledger, Status
+from pgrunbook.ledger import Ledger, Status, StepRow
 from pgrunbook.lookout import HEAR_S
 from pgrunbook.run import Run
 
@@ -45,7 +45,7 @@ def approve(given: argparse.Namespace) -> int:
                 next_step="the first GO is given where the run is, in its notebook or with apply; then approve it here",
             )
         run_id = str(running[0]["run_id"])
-        _require_open(ledger, change, full)
+        _require_open(ledger, run_id, change, full)
         if go:
             _require_asked(ledger, run_id, full, sha256, who)
         ledger.event(
@@ -73,9 +73,11 @@ def approve(given: argparse.Namespace) -> int:
     return 0
 
 
-def _require_open(ledger: Ledger, change: Change, step: str) -> None:
+def _require_open(ledger: Ledger, run_id: str, change: Change, step: str) -> None:
     row = ledger.steps(change.name).get(step) if is_step(change, step) else None
-    if row is not None and row.status in (Status.DONE, Status.RUNNING):
+    if row is not None and (
+        row.status is Status.DONE or (row.status is Status.RUNNING and _runs(ledger, run_id, row))
+    ):
         way = "undo it with rollback" if row.status is Status.DONE else "cancel it where the run is"
         raise ApprovalRefused(
             step=step,
@@ -84,14 +86,31 @@ def _require_open(ledger: Ledger, change: Change, step: str) -> None:
         )
 
 
+def _runs(ledger: Ledger, run_id: str, row: StepRow) -> bool:
+    """Return whether a step that the ledger calls running is, or was interrupted and is asked about again."""
+    name = f"pgrunbook step {row.run_id}"[:63]
+    if any(one["application_name"] == name for one in session.rows(ledger.conn, "busy_sessions")):
+        return True
+    # Between two looks its session is idle. A run that was opened again may bear the name of the dead one: then
+    # what it did last tells.
+    told = [
+        one["kind"]
+        for one in ledger.events(run_id=run_id)
+        if one["step"] == row.step
+        and (
+            one["kind"] == "apply started" or (one["kind"] == "gate" and one["detail"].get("how") != TERMINAL)
+        )
+    ]
+    return row.run_id == run_id and told[-1:] != ["gate"]
+
+
 def _require_asked(ledger: Ledger, run_id: str, step: str, sha256: str, who: str) -> None:
     """Raise ApprovalRefused unless somebody else has said GO to the same text at the screen of the run."""
     told: list[Detail] = [
         one["detail"] for one in ledger.events(run_id=run_id, kind="gate") if one["step"] == step
     ]
     refused = max((place for place, one in enumerate(told) if one.get("go") is not True), default=-1)
-    said = told[refused + 1 :]
-    asked = [one for one in said if one.get("how") != TERMINAL]
+    asked = [one for one in told[refused + 1 :] if one.get("how") != TERMINAL]
     if not asked:
         by = f": {told[refused].get('who')} said NO-GO ({told[refused].get('reason')})" if told else ""
         raise ApprovalRefused(
@@ -106,7 +125,8 @@ def _require_asked(ledger: Ledger, run_id: str, step: str, sha256: str, who: str
             f" ({str(asked[-1].get('script_sha256'))[:12]})",
             next_step="get the same version of the change, read it, and approve that",
         )
-    if any(person(str(one.get("who"))) == person(who) for one in said):
+    # Who approved before the gate was withdrawn has to say so again: at a terminal twice does no harm.
+    if person(str(asked[-1].get("who"))) == person(who):
         raise ApprovalRefused(
             step=step,
             reason=f"{who} has approved it already",
@@ -139,6 +159,8 @@ def opened(run: Run, name: str, progress: Progress) -> bool:
                     f"{told}; it waits for: pgrunbook approve {run.change.name} {name} --reason TEXT"
                 )
             time.sleep(HEAR_S)
+            # Who approves finds the run by its lock, which a lost connection has given back.
+            run.binding.begin_writing()
             run.deciding.hear()
         else:
             return True
