@@ -148,6 +148,29 @@ def test_a_step_that_was_interrupted_left_nothing_in_a_transaction(
         assert found.call == GATE.format("001")
 
 
+def test_a_step_of_a_run_that_is_open_elsewhere_is_not_called_interrupted(run: Run, conn: Conn) -> None:
+    throwaway.apply(run, "001")
+    run.finish("recorded")
+    told = f"run {run.run_id} is open: it waits for its locks, or was cut off"
+    for status, state in (("running", "interrupted"), ("rolling back", "rolling back")):
+        mark(conn, "001_add_note", status)
+        elsewhere = bearings.of_change(run.ledger, run.change, "").places[0]
+        assert (elsewhere.state, elsewhere.why) == ("running", told)
+        # The run itself knows that it does nothing now.
+        assert bearings.of_run(run).places[0].state == state
+
+
+def test_a_way_back_that_was_interrupted_left_something(run: Run, conn: Conn) -> None:
+    throwaway.apply(run, "001")
+    mark(conn, "001_add_note", "rolling back")
+    run.close()
+    place = bearings.of_change(run.ledger, run.change, run.facts.cluster).places[0]
+    assert (place.state, place.why) == (
+        "rolling back",
+        "its way back was begun and not finished; what it had not undone is still there",
+    )
+
+
 def test_an_invalid_index_is_told_whatever_the_ledger_says(run: Run, conn: Conn) -> None:
     throwaway.apply(run, "001", "002")
     broken = "UPDATE pg_index SET indisvalid = %s WHERE indexrelid = 'things_code'::regclass"

@@ -58,7 +58,7 @@ class Bearings:
 
 def of_run(run: Run) -> Bearings:
     """Return the bearings of a run: it has an audit, gates and a checklist of its own; reads only."""
-    places = list(_places(run.ledger, run.change, run.facts.cluster))
+    places = list(_places(run.ledger, run.change, run.facts.cluster, own=run.run_id))
     first = next((place for place in places if not place.done), None)
     call, why = _next(run, first)
     here: tuple[str, ...] = ()
@@ -135,7 +135,7 @@ def _why_closed(run: Run, name: str, sha256: str) -> str:
     return ""
 
 
-def _places(ledger: Ledger, change: Change, cluster: str) -> Iterator[Place]:
+def _places(ledger: Ledger, change: Change, cluster: str, *, own: str = "") -> Iterator[Place]:
     rows = ledger.steps(change.name)
     who = {one["step"]: str(one["actor"]) for one in ledger.events(change=change.name, kind="apply done")}
     who |= {
@@ -145,9 +145,10 @@ def _places(ledger: Ledger, change: Change, cluster: str) -> Iterator[Place]:
     }
     sessions = session.rows(ledger.conn, "busy_sessions") if rows else []
     alive = {one["run_id"] for one in session.rows(ledger.conn, "running_run")} if rows else set()
+    others = alive - {own}
     for step in change.steps:
         row = rows.get(step.name)
-        yield _place(ledger, step, row, cluster, who.get(step.name, ""), sessions, alive)
+        yield _place(ledger, step, row, cluster, who.get(step.name, ""), sessions, alive, others)
 
 
 def _place(
@@ -158,6 +159,7 @@ def _place(
     by: str,
     sessions: Sequence[Mapping[str, Any]],
     alive: set[str],
+    others: set[str],
 ) -> Place:
     left = _index(ledger, step)
     if row is None:
@@ -173,9 +175,17 @@ def _place(
                 else "its runner is gone, the server still works on it"
             )
             return Place(step, RUNNING, f"pid {pids[0]}, {whose}", at)
-        state = INTERRUPTED if row.status is Status.RUNNING else row.status.value
-        # A transaction would have committed its own row with it.
-        rolled = "nothing was left behind" if step.migrate.header.in_transaction else "begun and not finished"
+        if row.run_id in others:
+            return Place(
+                step, RUNNING, f"run {row.run_id} is open: it waits for its locks, or was cut off", at
+            )
+        state, rolled = INTERRUPTED, "begun and not finished"
+        if row.status is Status.ROLLING_BACK:
+            state = row.status.value
+            rolled = "its way back was begun and not finished; what it had not undone is still there"
+        elif step.migrate.header.in_transaction:
+            # It would have committed its own row with it.
+            rolled = "nothing was left behind"
         return Place(step, state, _and(left or rolled, _elsewhere(step, row, cluster)), at)
     note = row.detail.get("note")
     why = str((note if note not in ORDINARY else "") or row.detail.get("reason") or "").partition("\n")[0]

@@ -1,4 +1,4 @@
--- The run that holds the runner lock of this database
+-- The run that holds the runner lock of this database: it is open, whatever it has recorded already
 SELECT r.run_id AS run_id,
        r.change AS change,
        r.operator AS operator
@@ -8,5 +8,4 @@ SELECT r.run_id AS run_id,
  WHERE l.locktype = 'advisory'
    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
    AND l.classid = 7239847 AND l.objid = 1 AND l.objsubid = 2
-   AND l.granted
-   AND r.finished_at IS NULL;
+   AND l.granted;
