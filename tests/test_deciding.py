@@ -10,6 +10,7 @@ import psycopg
 import pytest
 import throwaway
 
+from pgrunbook.deciding import Deciding
 from pgrunbook.errors import GateClosed
 from pgrunbook.gate import TERMINAL, Policy
 from pgrunbook.run import Run
@@ -152,6 +153,34 @@ def test_no_policy_overrides_a_no_go_from_another_terminal(run: Run) -> None:
         run.decide_by_policy("001")
     at_screen(run)
     run.decide_by_policy("001")
+
+
+def test_a_go_does_not_override_a_no_go_that_nobody_has_seen(run: Run) -> None:
+    run.binding.begin_writing()
+    for _ in range(2):
+        elsewhere(run, "bob", go=False)
+        with pytest.raises(GateClosed, match=r"bob said NO-GO \(I read it\)"):
+            at_screen(run)
+        # Now it was seen.
+        at_screen(run)
+    elsewhere(run, "bob", go=False)
+    at_screen(run, go=False)
+
+
+def test_a_policy_overrides_no_no_go_that_comes_while_it_audits(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.binding.begin_writing()
+    ready = Deciding.require_ready
+
+    def audits(deciding: Deciding, name: str) -> None:
+        ready(deciding, name)
+        elsewhere(run, "bob", go=False)
+
+    monkeypatch.setattr(Deciding, "require_ready", audits)
+    with pytest.raises(GateClosed, match=r"bob said NO-GO \(I read it\)"):
+        run.decide_by_policy("001")
+    assert "bob said NO-GO" in why_closed(run)
 
 
 def test_where_there_is_no_ledger_nobody_is_heard(run: Run, conn: Conn) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from attended import Person, at_once
 from pgrunbook import approving, cli, question
 from pgrunbook.errors import GateClosed, RunbookError
 from pgrunbook.gate import Decision, Policy
+from pgrunbook.lookout import Lookout
 from pgrunbook.run import Run
 from pgrunbook.target import Kind, Target
 from pgrunbook.views.gate_panel import GatePanel
@@ -135,6 +137,50 @@ def test_a_no_go_from_another_terminal_closes_the_gate_that_waits(
 
     with pytest.raises(GateClosed, match="so be it"):
         at_once(question.ask(run, "001"), again())
+
+
+def test_after_a_gate_was_withdrawn_the_second_person_can_approve_again(
+    run: Run, terminal: Callable[..., int]
+) -> None:
+    for _ in range(2):
+        two(run).decide("001", go=True, who="ann", reason="x", how="typed")
+        assert terminal("--reason", "I am ann", who="Ann") == 3
+        assert terminal("--reason", "read it") == 0
+        run.deciding.hear()
+        assert run.gates.require("001_add_note", run.change.steps[0].migrate.sha256).who == "bob"
+        run.gates.withdraw("001_add_note")
+
+
+def test_a_run_that_was_recorded_and_goes_on_is_still_approved(
+    run: Run, terminal: Callable[..., int]
+) -> None:
+    two(run).decide("001", go=True, who="ann", reason="x", how="typed")
+    run.finish("recorded")
+    assert terminal("--reason", "read it") == 0
+
+
+def test_a_click_on_go_does_not_override_a_no_go_that_its_screen_did_not_show(
+    run: Run, person: Person, terminal: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look, clicked = Lookout.look, threading.Event()
+
+    def late(lookout: Lookout) -> bool:
+        # The look hears it, but only when GO is clicked already.
+        assert clicked.wait(10)
+        return look(lookout)
+
+    async def people() -> None:
+        await person.answer(go=True, who="ann")
+        monkeypatch.setattr(Lookout, "look", late)
+        shown = await person.panel(GatePanel)
+        assert terminal("--no-go", "--reason", "the backup failed") == 0
+        shown.reason.value, shown.name.value, shown.word.value = "CHG-1", "cid", "APPLY"
+        shown.go.click()
+        clicked.set()
+
+    with pytest.raises(GateClosed, match=r"bob said NO-GO \(the backup failed\)"):
+        at_once(question.ask(two(run), "001"), people())
+    assert [one.who for one in run.gates.decisions["001_add_note"]] == ["bob"]
 
 
 def test_what_was_approved_while_nobody_waited_opens_the_gate_at_once(

@@ -40,14 +40,20 @@ class Deciding:
             self.checklist.require(step)
 
     def decide(self, name: str, *, go: bool, who: str, reason: str, how: str) -> Decision:
-        """Record a decision; raises as `require_ready`, and GateClosed where the file is not what this run read."""
+        """Record a decision; raises as `require_ready`, and GateClosed where a GO is not to what is there now.
+
+        The file is another than this run read, or a NO-GO came from elsewhere that nobody has seen yet.
+        """
+        full, sha256 = subject(self.change, name)
+        seen = self.gates.last(full)
         if go:
             self.require_ready(name)
             self._require_unedited(name)
         self.binding.begin_writing()
         # What came from elsewhere before this was about another question.
         self.hear()
-        full, sha256 = subject(self.change, name)
+        if go:
+            self.gates.require_unopposed(full, seen=seen)
         decision = Decision(full, go, who, reason, how, sha256)
         self.binding.note("gate", {"who": who, **decision.facts}, step=decision.step)
         self.gates.record(decision)

@@ -83,11 +83,18 @@ class Gates:
         if not decision.go or any(one.script_sha256 == decision.script_sha256 for one in asked):
             self.record(decision)
 
-    def require_unopposed(self, step: str) -> None:
-        """Raise GateClosed where somebody at another terminal has said NO-GO, and nobody GO since."""
-        last = self.decisions.get(step, [])[-1:]
-        if last and not last[0].go and last[0].how == TERMINAL:
-            raise GateClosed(step=step, reason=f"{last[0].who} said NO-GO ({last[0].reason})")
+    def last(self, step: str) -> Decision | None:
+        """Return what was decided last about a step."""
+        return self.decisions.get(step, [None])[-1]
+
+    def require_unopposed(self, step: str, *, seen: Decision | None = None) -> None:
+        """Raise GateClosed where somebody at another terminal has said NO-GO, and nobody GO since.
+
+        `seen` is the last decision that was before the eyes of whoever says GO now: that one they may override.
+        """
+        last = self.last(step)
+        if last is not None and last is not seen and not last.go and last.how == TERMINAL:
+            raise GateClosed(step=step, reason=f"{last.who} said NO-GO ({last.reason})")
 
     def withdraw(self, *steps: str) -> None:
         """Forget what was decided about these: what was undone needs a new GO to be done again."""

@@ -41,8 +41,11 @@ async def ask(run: Run, name: str, panel: Callable[[Question], GatePanel] = Gate
     lookout = Lookout(run, name)
     try:
         while True:
+            seen = run.gates.last(full)
             answer = await _answer(panel(briefing.of(run, name, so_far=so_far)), lookout, full)
             if answer.given:
+                if answer.go:
+                    run.gates.require_unopposed(full, seen=seen)
                 who, reason = answer.who or run.operator, answer.reason or "no reason given"
                 run.decide(name, go=answer.go, who=who, reason=reason, how=TYPED)
             decided = run.gates.decisions.get(full, [])
