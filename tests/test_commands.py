@@ -407,7 +407,8 @@ def test_without_a_ledger_there_is_no_record(desk: Desk) -> None:
     said = desk("record", NAME)
     assert (said.code, said.err) == (
         1,
-        f"UnknownName: no run of {NAME} named 'the last one'\n  next: there is no run of {NAME} to choose\n",
+        f"UnknownName: no run or change in the ledger named '{NAME}'\n"
+        "  next: there is no run or change in the ledger to choose\n",
     )
 
 

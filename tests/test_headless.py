@@ -59,7 +59,8 @@ def is_clean(desk: Desk, said: Said, eventually: Eventually) -> None:
 
 
 def last_event(desk: Desk) -> str:
-    return "".join(desk.ask("SELECT kind FROM pgrunbook.event ORDER BY id DESC LIMIT 1"))
+    told = "SELECT kind FROM pgrunbook.event WHERE kind NOT IN ('observed', 'record written') ORDER BY id DESC LIMIT 1"
+    return "".join(desk.ask(told))
 
 
 @SIGNALS

@@ -23,6 +23,9 @@ from pgrunbook.target import Target
 
 __all__ = ["Binding"]
 
+CHAIN_MS = 5_000
+"""How long an event waits for others who write to the chain; then the journal keeps it until it can be told."""
+
 
 @dataclass(slots=True)
 class Binding:
@@ -127,22 +130,28 @@ class Binding:
         if self._writing:
             self.ledger.finish_run(self.run_id, outcome)
 
-    def note(self, kind: str, detail: Mapping[str, object] | None = None, *, step: str = "") -> None:
+    def note(
+        self, kind: str, detail: Mapping[str, object] | None = None, *, step: str = "", in_ledger: bool = True
+    ) -> None:
         """Remember an event: in the ledger when this run writes it, and in the journal always."""
         detail = self.target.mask.whole(detail or {})
         number = self.journal.number()
         told = False
-        if self._writing:
+        if self._writing and in_ledger:
             try:
-                self.writer.event(
-                    run_id=self.run_id,
-                    change=self.change,
-                    step=step,
-                    kind=kind,
-                    actor=self.operator,
-                    detail=detail,
-                    entry=number,
-                )
+                writer = self.writer
+                with writer.conn.transaction():
+                    # A commit of which nothing was heard may hold the chain for as long as the server is at it.
+                    writer.conn.execute(f"SET LOCAL lock_timeout = {CHAIN_MS}".encode())
+                    writer.event(
+                        run_id=self.run_id,
+                        change=self.change,
+                        step=step,
+                        kind=kind,
+                        actor=self.operator,
+                        detail=detail,
+                        entry=number,
+                    )
                 told = True
             except (psycopg.Error, ConnectionLost):
                 self._writing = False

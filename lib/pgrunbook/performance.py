@@ -71,9 +71,11 @@ def perform(binding: Binding, job: Job) -> Outcome:
             in_ledger=hands.told,
             n=ended,
         )
-        # Why it failed is more than what was seen on the way.
+        # Why it failed is more than what was seen on the way. Where the ledger could not be told, a commit of which
+        # nothing was heard may still hold its chain: nobody waits for that here.
+        seen = hands.observation
         with contextlib.suppress(RunbookError):
-            _observed(binding, job, hands.observation, holdups, worst_ms=hands.observation.worst_stall_ms)
+            _observed(binding, job, seen, holdups, worst_ms=seen.worst_stall_ms, in_ledger=hands.told)
         raise
     binding.journal.write(
         f"{job.kind} done", step=job.step, actor=actor, detail=outcome.facts, in_ledger=True
@@ -117,6 +119,7 @@ def _observed(
     worst_ms: float,
     held_ms: float = 0.0,
     budget_ms: float = 0.0,
+    in_ledger: bool = True,
 ) -> None:
     detail: dict[str, object] = {
         "job": job.kind,
@@ -127,4 +130,4 @@ def _observed(
         **trace.facts(seen),
         **holdups.facts,
     }
-    binding.note(OBSERVED, detail, step=job.step)
+    binding.note(OBSERVED, detail, step=job.step, in_ledger=in_ledger)
