@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pgrunbook import dossier, record, seal
@@ -26,15 +26,24 @@ def reseal(file: Path, *, page: Callable[[str], str] = str, facts: Callable[[str
     file.write_bytes(seal.close(new_page, new_facts))
 
 
-def rewrite(file: Path, alter: Callable[[list[Event]], list[Event]]) -> None:
+def rewrite(
+    file: Path,
+    alter: Callable[[list[Event]], list[Event]],
+    *,
+    chain: str | None = None,
+    texts: Mapping[str, str] | None = None,
+) -> None:
     """Alter the events, chain them again, draw page and facts from them, and seal: nothing in the file tells."""
     _, facts = page_and_facts(file)
     held = dossier.read(facts, file=str(file))
     events = chained(alter(list(held.events)))
-    texts = {str(one["sha256"]): str(one["text"]) for one in held.scripts if one["text"] is not None}
+    own = {str(one["sha256"]): str(one["text"]) for one in held.scripts if one["text"] is not None}
     end = events[-1]
-    chain = f"unbroken, {end.id:,} events, head {str(end.hash)[:12]}"
-    forged = dossier.make(held.run_id, events, source="ledger", chain=chain, texts=texts)
+    if chain is None:
+        chain = f"unbroken, {end.id:,} events, head {str(end.hash)[:12]}"
+    forged = dossier.make(
+        held.run_id, events, source="ledger", chain=chain, texts=own if texts is None else texts
+    )
     save(file, forged)
 
 

@@ -200,3 +200,18 @@ def test_a_run_that_the_ledger_does_not_know_has_no_events(ledger: Ledger) -> No
     assert ledger.run("nobody") == []
     ledger.conn.execute("DROP SCHEMA pgrunbook CASCADE")
     assert ledger.run("r1") == []
+
+
+@pytest.mark.parametrize(
+    ("detail", "found"),
+    [
+        ('{"a": ' + "[" * 400 + "]" * 400 + "}", "it is nested too deeply"),
+        ('{"a": "\\ud800"}', "it holds half of a character"),
+    ],
+)
+def test_a_document_that_nobody_can_write_again_is_refused(detail: str, found: str) -> None:
+    entry = {"at": "2026-01-31T12:00:00.000Z", "kind": "odd", "step": "", "actor": "ann", "detail": {}}
+    text = dossier.from_journal("r1", [entry]).text.replace('"detail": {}', f'"detail": {detail}')
+    with pytest.raises(BadDossier) as caught:
+        dossier.read(text, file="x")
+    assert caught.value.found.endswith(found)

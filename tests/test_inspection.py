@@ -7,6 +7,7 @@ import random
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import forging
 import psycopg
@@ -150,7 +151,6 @@ def test_a_word_of_the_summary_that_was_altered_and_sealed_again_is_found(file: 
     ("old", "new"),
     [
         ('<section id="steps">', '<p>Nothing else ran.</p><section id="steps">'),
-        ("<!-- evidence -->\n", "<!-- evidence -->\n<!-- evidence -->\n<p>x</p>"),
         ("<body>", "<body><!-- evidence: headings -->"),
         ("</style>", "header { display: none }</style>"),
         ("</main>", ""),
@@ -160,11 +160,31 @@ def test_a_word_of_the_summary_that_was_altered_and_sealed_again_is_found(file: 
 )
 def test_a_page_that_says_more_or_less_than_its_facts_is_found(file: Path, old: str, new: str) -> None:
     forging.reseal(file, page=lambda page: page.replace(old, new, 1))
-    if old.startswith("<!-- evidence -->"):
-        # Inside of the evidence only the ledger or a signature can tell.
-        assert inspect(file).seen
-    else:
-        assert refused(file).startswith("the page does not show what its facts give, from byte ")
+    assert refused(file).startswith("the page does not show what its facts give, from byte ")
+
+
+@pytest.mark.parametrize(
+    "markup",
+    [
+        "<style>header { display: none }</style>",
+        "<template>",
+        "<!-- evidence -->",
+        '<p style="position: fixed">x</p>',
+        "<div>",
+        "</section>",
+    ],
+)
+def test_evidence_that_could_hide_or_cover_the_page_is_found(file: Path, markup: str) -> None:
+    whole = file.read_bytes()
+    for begin in ("<!-- evidence -->\n", "<!-- evidence: headings -->\n"):
+        file.write_bytes(whole)
+        forging.reseal(file, page=lambda page, begin=begin: page.replace(begin, begin + markup, 1))
+        assert refused(file).startswith("its evidence holds what no record draws, "), begin
+    file.write_bytes(whole)
+    forging.reseal(
+        file, page=lambda page: page.replace("<!-- evidence -->\n", "<!-- evidence -->\n<p>x</p>", 1)
+    )
+    assert inspect(file).seen
 
 
 @pytest.mark.parametrize("part", ["actor", "step", "kind", "at", "detail", "change"])
@@ -255,6 +275,32 @@ def test_a_run_that_only_its_journal_tells_is_drawn_from_it(tmp_path: Path) -> N
     found = inspect(path)
     assert (found.mismatch, found.seen) == (None, False)
     assert found.says["events"].startswith("1 event of the journal, which has no hashes")
+
+
+@pytest.mark.parametrize(
+    "claimed",
+    [
+        {"source": "somewhere"},
+        {"chain": "unbroken, 1 event, head 0123456789ab"},
+        {"events": [{"hash": "0" * 64}]},
+        {"events": [{"previous_hash": "0" * 64}]},
+    ],
+)
+def test_a_journal_that_claims_hashes_or_a_chain_is_refused(tmp_path: Path, claimed: dict[str, Any]) -> None:
+    entry = {"n": 1, "at": "2026-01-31T12:00:00.000Z", "kind": "run opened", "step": "", "actor": "ann"}
+    held = dossier.from_journal("r1", [{**entry, "detail": {"change": "010_a"}}])
+    if "events" in claimed:
+        claimed = {"events": [dataclasses.replace(held.events[0], **claimed["events"][0])]}
+    path = tmp_path / "record.html"
+    forging.save(path, dataclasses.replace(held, **claimed))
+    assert refused(path) == "it claims hashes or a chain that no ledger gave"
+
+
+@pytest.mark.parametrize("chain", ["unbroken, , events, head 0123456789ab", "unbroken", "fine"])
+def test_a_chain_that_no_ledger_tells_is_refused(tmp_path: Path, chain: str) -> None:
+    path = tmp_path / "record.html"
+    forging.save(path, dossier.make("r1", [], source="ledger", chain=chain))
+    assert refused(path) == "what it says of the ledger's chain is nothing that is written there"
 
 
 def test_gaps_where_other_runs_wrote_are_told(tmp_path: Path) -> None:

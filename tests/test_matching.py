@@ -12,7 +12,7 @@ import pytest
 import throwaway
 from throwaway import apply, running, write
 
-from pgrunbook import record
+from pgrunbook import dossier, record
 from pgrunbook.dossier import Event
 from pgrunbook.errors import ChainBroken, RecordDiffers, RunbookError
 from pgrunbook.inspection import inspect
@@ -147,6 +147,43 @@ def test_a_record_that_ends_before_the_run_did_says_so(applied: Run, file: Path)
     said = says(applied, file)
     assert "2 events of this run came later" in said["ledger"]
     assert said["file"].startswith("the ledger does not know it, only 1 other; ")
+
+
+def test_the_chain_of_a_record_tells_which_events_may_not_be_missing(applied: Run, file: Path) -> None:
+    chain = inspect(file).held.chain
+    forging.rewrite(file, lambda events: events[:-1], chain=chain)
+    assert inspect(file).mismatch is None
+    assert f"it leaves out event {last(file) + 1} (run finished)" in differs(applied, file)
+
+
+@pytest.mark.parametrize("chain", ["", "the ledger's chain is broken at event 2: x"])
+def test_a_record_that_does_not_say_where_the_chain_ended_differs(
+    applied: Run, file: Path, chain: str
+) -> None:
+    forging.rewrite(file, list, chain=chain)
+    assert inspect(file).mismatch is None
+    assert "it does not say where the ledger's chain ended, " in differs(applied, file)
+
+
+def test_the_text_of_a_script_that_was_left_out_is_missed(applied: Run, file: Path) -> None:
+    forging.rewrite(file, list, texts={})
+    assert inspect(file).mismatch is None
+    assert "it leaves out the text of " in differs(applied, file)
+
+
+def test_a_run_that_was_invented_as_one_of_the_journal_is_found(applied: Run, file: Path) -> None:
+    held = inspect(file).held
+    events = [
+        dataclasses.replace(e, run_id="r2", at=f"{e.at[:-4]}Z", hash=None, previous_hash=None)
+        for e in held.events
+    ]
+    forging.save(file, dossier.make("r2", events, source="journal", chain=dossier.NOT_BEGUN))
+    assert inspect(file).mismatch is None
+    assert "(apply started 001_add_note), and the ledger in " in differs(applied, file)
+    # Who said NO-GO at the first gate wrote nothing.
+    early = [e for e in events if e.kind in ("run opened", "preflight", "gate", "remedy previewed")]
+    forging.save(file, dossier.make("r2", early, source="journal", chain=dossier.NOT_BEGUN))
+    assert says(applied, file)["ledger"] == "it knows nothing of this run either"
 
 
 def test_evidence_that_was_forged_and_sealed_again_is_found(applied: Run, file: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -139,3 +140,14 @@ def test_no_error_but_those_of_the_project_leave_it(tmp_path: Path) -> None:
     (tmp_path / "record.html").write_bytes(b"\xff\xfe<!-- sealed: sha256 -->\n")
     with pytest.raises(RunbookError):
         shelf.load(tmp_path / "record.html")
+
+
+def test_one_folder_that_nobody_can_make_sense_of_hides_no_other(two: tuple[Run, Run], records: Path) -> None:
+    first, second = two
+    kept = records / first.run_id / shelf.FACTS
+    odd, count = re.subn(r'("stall_budget_ms": )[0-9.]+', r'\1["x"]', kept.read_text(), count=1)
+    assert count
+    kept.write_text(odd)
+    found = {one.run_id: one.outcome for one in shelf.in_folder(records, change=None)}
+    assert found.keys() == {first.run_id, second.run_id}
+    assert found[first.run_id].startswith("cannot be read: ")

@@ -15,8 +15,8 @@ __all__ = ["FORMAT", "VERSION", "Dossier", "Event", "from_journal", "from_ledger
 
 FORMAT: Final = "pgrunbook record"
 VERSION: Final = 1
-NOT_BEGUN: Final = "not begun: nothing was written to the target"
-NOT_READ: Final = "not read: the ledger could not be reached any more"
+NOT_BEGUN: Final = "not begun: nothing was written to the target; told by the journal alone"
+NOT_READ: Final = "not read: the ledger could not be reached any more; told by the journal alone"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,14 +175,21 @@ def read(text: str, *, file: str) -> Dossier:
     ):
         raise bad("scripts is not a list of objects with file, sha256 and text")
     own = {"format", "format_version", "source", "chain", "scripts", "events"}
-    return Dossier(
-        run_id=str(run_id),
-        source=held["source"],
-        chain=held["chain"],
-        facts=_values(_exact({name: value for name, value in held.items() if name not in own})),
-        scripts=_values(_exact(scripts)),
-        events=tuple(_read_event(one, number, bad) for number, one in enumerate(events, 1)),
-    )
+    try:
+        made = Dossier(
+            run_id=str(run_id),
+            source=held["source"],
+            chain=held["chain"],
+            facts=_values(_exact({name: value for name, value in held.items() if name not in own})),
+            scripts=_values(_exact(scripts)),
+            events=tuple(_read_event(one, number, bad) for number, one in enumerate(events, 1)),
+        )
+        made.text.encode("utf-8", "surrogateescape")
+    except RecursionError:
+        raise bad("it is nested too deeply") from None
+    except UnicodeEncodeError:
+        raise bad("it holds half of a character") from None
+    return made
 
 
 class _Literal(str):

@@ -12,6 +12,7 @@ from pathlib import Path
 from pgrunbook import dossier, record, seal
 from pgrunbook.dossier import Dossier, Event
 from pgrunbook.errors import BadDossier, NoRecord, RecordDiffers
+from pgrunbook.views.admitted import foreign
 from pgrunbook.views.units import counted
 
 __all__ = ["HEAD", "Inspection", "inspect", "naming"]
@@ -21,7 +22,8 @@ _EVIDENCE = (
     ("<!-- evidence: headings -->", "<!-- end of evidence: headings -->"),
     ("<!-- evidence -->", "<!-- end of evidence -->"),
 )
-HEAD = re.compile(r"unbroken, ([\d,]+) events?, head ([0-9a-f]{12})")
+_BROKEN = "the ledger's chain is broken at event "
+HEAD = re.compile(r"unbroken, ([0-9][0-9,]{0,24}) events?, head ([0-9a-f]{12})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +102,7 @@ def _proved(held: Dossier, file: str) -> dict[str, str]:
 def _events(held: Dossier, file: str) -> str:
     events = held.events
     if held.source != "ledger":
-        return f"{counted(len(events), 'event')} of the journal, which has no hashes; nothing was in the ledger yet"
+        return _journal(held, file)
     for event in events:
         if hashlib.sha256(event.hashed.encode("utf-8", "surrogateescape")).hexdigest() != event.hash:
             raise RecordDiffers(file=file, found=f"the contents of {naming(event)} do not give its hash")
@@ -118,8 +120,20 @@ def _events(held: Dossier, file: str) -> str:
             )
     if head := HEAD.fullmatch(held.chain):
         _head(int(head[1].replace(",", "")), head[2], events, file)
+    elif held.chain and not held.chain.startswith(_BROKEN):
+        raise RecordDiffers(
+            file=file, found="what it says of the ledger's chain is nothing that is written there"
+        )
     between = f"; {counted(gaps, 'gap')}, where events of other runs stand in the ledger" if gaps else ""
     return f"{counted(len(events), 'hash', 'hashes')} computed again and linked{between}"
+
+
+def _journal(held: Dossier, file: str) -> str:
+    """Return what holds of events that only a journal tells: it has nothing that could pass for a proof."""
+    hashes = any(one.hash is not None or one.previous_hash is not None for one in held.events)
+    if held.source != "journal" or held.chain not in (dossier.NOT_BEGUN, dossier.NOT_READ) or hashes:
+        raise RecordDiffers(file=file, found="it claims hashes or a chain that no ledger gave")
+    return f"{counted(len(held.events), 'event')} of the journal, which has no hashes: nothing proves them"
 
 
 def _head(count: int, head: str, events: Sequence[Event], file: str) -> None:
@@ -200,6 +214,9 @@ def _compare(page: str, fresh: str, file: str) -> tuple[RecordDiffers | None, bo
         ends = page.find(end, start) if number < len(_EVIDENCE) - 1 else page.rfind(end)
         if ends < start:
             return _differs(file, _where(page, start)), seen
+        if (found := foreign(page[start:ends], headings=number == 0)) is not None:
+            what = f"its evidence holds what no record draws, {found[1]}: {_place_of(page, start + found[0])}"
+            return _differs(file, what), seen
         seen = seen or page[start:ends].strip() != own.strip()
         at, rest = ends, end + rest
     off = _first(page[at:], rest, whole=True)
@@ -215,14 +232,16 @@ def _first(text: str, wanted: str, *, whole: bool = False) -> int | None:
 
 
 def _where(page: str, at: int) -> str:
+    """Return from where on a page is another, in words."""
+    return f"the page does not show what its facts give, {_place_of(page, at)}"
+
+
+def _place_of(page: str, at: int) -> str:
     """Return a place of the page in words."""
     sections = re.findall(r'<section id="([\w-]+)">', page[:at])
     part = f"section {sections[-1]}" if sections else "the summary"
     line = page.count("\n", 0, at) + 1
-    return (
-        f"the page does not show what its facts give, from byte {len(page[:at].encode()):,} on"
-        f" (line {line:,}, {part})"
-    )
+    return f"from byte {len(page[:at].encode()):,} on (line {line:,}, {part})"
 
 
 def _place(sealed: seal.Sealed, file: str) -> list[str]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 
+from pgrunbook import archive
 from pgrunbook.dossier import Event
 from pgrunbook.errors import RecordDiffers
 from pgrunbook.history import WRITTEN
@@ -15,6 +17,12 @@ from pgrunbook.session import ServerFacts
 from pgrunbook.views.units import counted
 
 __all__ = ["match"]
+
+_KNOWN = "the ledger knows it: "
+# Before any of these a run opens itself in the ledger; decisions, previews and refusals may come earlier.
+_WRITES = re.compile(
+    r"(?:apply|rollback) (?:started|done|failed|cancelled)|remedy (?:started|applied|stopped|undone)"
+)
 
 
 def match(found: Inspection, ledger: Ledger, facts: ServerFacts) -> dict[str, str]:
@@ -42,12 +50,26 @@ def match(found: Inspection, ledger: Ledger, facts: ServerFacts) -> dict[str, st
             f"it was written from the journal, and the ledger knows {counted(len(here), 'event')} of this run",
             next_step=f"write it again: `pgrunbook record {found.held.run_id}`",
         )
+    elif wrote := next((one for one in found.held.events if _WRITES.fullmatch(one.kind)), None):
+        raise _differs(
+            found,
+            f"it tells of {naming(wrote)}, and the ledger in {ledger.target.where} knows nothing of this run",
+        )
     else:
         says["ledger"] = "it knows nothing of this run either"
     ledger.check_chain()
     _head(found, ledger)
     says["file"] = _known(found, here)
+    if found.held.source == "ledger" and not says["file"].startswith(_KNOWN):
+        _texts(found, ledger)
     return says
+
+
+def _texts(found: Inspection, ledger: Ledger) -> None:
+    """Raise RecordDiffers where the record leaves out the text of a script that the ledger keeps."""
+    without = {str(one["sha256"]): one["file"] for one in found.held.scripts if one["text"] is None}
+    for sha256 in archive.texts(ledger.conn, without):
+        raise _differs(found, f"it leaves out the text of {without[sha256]}, which the ledger keeps")
 
 
 def _cluster(found: Inspection, facts: ServerFacts) -> str:
@@ -67,7 +89,8 @@ def _cluster(found: Inspection, facts: ServerFacts) -> str:
 
 def _events(found: Inspection, here: Mapping[int, Event]) -> str:
     """Return how the events of the file are those of the ledger; raises RecordDiffers."""
-    last = found.held.events[-1].id if found.held.events else 0
+    # Its chain may reach further than the last event that it holds: then that one was not the last.
+    last = max([_count(found), *(event.id for event in found.held.events)])
     held = {event.id: event for event in found.held.events}
     for number in sorted(held.keys() | {n for n in here if n <= last}):
         own, other = held.get(number), here.get(number)
@@ -105,16 +128,24 @@ def _short(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:80]}… ({len(text):,} characters)"
 
 
+def _count(found: Inspection) -> int:
+    """Return how many events the record's chain had; 0 where it does not say."""
+    head = HEAD.fullmatch(found.held.chain)
+    return int(head[1].replace(",", "")) if head else 0
+
+
 def _head(found: Inspection, ledger: Ledger) -> None:
     """Compare what the record says of the whole chain with the ledger; raises RecordDiffers."""
     if head := HEAD.fullmatch(found.held.chain):
-        count = int(head[1].replace(",", ""))
+        count = _count(found)
         row = ledger.conn.execute("SELECT hash FROM pgrunbook.event WHERE id = %s", (count,)).fetchone()
         if count and (row is None or not row["hash"].startswith(head[2])):
             raise _differs(
                 found,
                 f"its chain ended at event {count:,}, head {head[2]}, and the ledger's has no such event",
             )
+    elif found.held.source == "ledger":
+        raise _differs(found, "it does not say where the ledger's chain ended, and the ledger's is unbroken")
 
 
 def _known(found: Inspection, here: Mapping[int, Event]) -> str:
@@ -123,7 +154,7 @@ def _known(found: Inspection, here: Mapping[int, Event]) -> str:
     for event, detail in written:
         if found.sha256 in (detail.get("sha256"), detail.get("facts_sha256")):
             drawn = "; another version of pgrunbook drew its page" if found.mismatch else ""
-            return f"the ledger knows it: written {event.at} by {event.actor or 'nobody named'}{drawn}"
+            return f"{_KNOWN}written {event.at} by {event.actor or 'nobody named'}{drawn}"
     if found.mismatch is not None:
         raise found.mismatch
     if not found.seen:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from importlib import resources
 
 from pgrunbook import comparison, places, session, shelf, target
+from pgrunbook.errors import BadDossier
 from pgrunbook.headless import say
 from pgrunbook.ledger import Ledger
 from pgrunbook.loading import load_notebook_libraries
@@ -75,6 +76,12 @@ def compare(given: argparse.Namespace) -> int:
         held = [
             shelf.find(name, folder=places.records(), ledger=ledger) for name in (given.first, given.second)
         ]
-    found = comparison.compare(*held)
+    try:
+        found = comparison.compare(*held)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:  # whatever somebody made of a file
+        raise BadDossier(
+            file=f"{given.first} or {given.second}",
+            found=f"its facts tell no run ({type(error).__name__}: {error})",
+        ) from None
     say(given, side_by_side.in_words(found), side_by_side.facts(found))
     return 0

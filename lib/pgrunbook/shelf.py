@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from pgrunbook import dossier, seal, signature
 from pgrunbook.dossier import Dossier
-from pgrunbook.errors import NoRecord, RunbookError, UnknownName
+from pgrunbook.errors import NoRecord, UnknownName
 from pgrunbook.history import heading
 from pgrunbook.journal import Journal
 from pgrunbook.ledger import Ledger
@@ -77,7 +77,7 @@ def in_folder(folder: Path, *, change: str | None) -> list[Entry]:
             held = load(own)
             run = held.facts["run"]
             entry = _entry(run, held.run_id, held.events[0].change if held.events else "", folder, own)
-        except (RunbookError, OSError) as error:
+        except Exception as error:  # whatever somebody made of a file
             outcome = f"cannot be read: {getattr(error, 'found', error)}"
             entry = _entry({"outcome": outcome}, own.name, "", folder)
         if change in (None, entry.change):

@@ -13,7 +13,7 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
 from pgrunbook.views.text import encodable, visible
 
-__all__ = ["clean_html", "clean_markdown", "dropped", "plain_lines"]
+__all__ = ["CLASSES", "TAGS", "clean_html", "clean_markdown", "dropped", "plain_lines"]
 
 # Taken out with everything inside; what stands in other unknown elements stays as text.
 _WITH_CONTENT = "script style template noscript iframe object svg math head title"
@@ -21,10 +21,10 @@ _WORDS = (
     "p br hr div span em strong b i u s del ins sub sup small code pre kbd samp blockquote ul ol li dl dt dd"
     " table caption thead tbody tfoot tr th td"
 )
-_TAGS = frozenset(_WORDS.split())
+TAGS = frozenset(_WORDS.split())
 _HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
 # Our tables' and pandas' own; then Pygments' short names, so that SQL keeps bold keywords and grey comments.
-_CLASSES = (
+CLASSES = (
     "pgrunbook dataframe null mark more number hash time good bad long"
     " highlight k kn kd kt kc kr c c1 ch cm s s1 s2 sa m mi mf o ow p n nb nf"
 )
@@ -37,7 +37,7 @@ _HEADING = re.compile(r"<h([1-6])>(.*?)</h\1>", re.DOTALL)
 def _attribute(tag: str, name: str, value: str) -> bool:
     """Allow attributes that hold no free text: nothing in a kept attribute can look like a tag."""
     if name == "class":
-        return set(value.split()) <= set(_CLASSES.split())
+        return set(value.split()) <= set(CLASSES.split())
     if name in ("colspan", "rowspan"):
         return tag in ("td", "th") and value.isascii() and value.isdigit() and len(value) < 4
     return name == "scope" and tag == "th" and value in ("col", "row", "colgroup", "rowgroup")
@@ -61,7 +61,7 @@ def clean_html(html: str, *, headings: bool = False) -> str:
         soup = BeautifulSoup(encodable(html), "html.parser")
         for tag in soup(_WITH_CONTENT.split()):
             tag.decompose()
-        tags = _TAGS | _HEADINGS if headings else _TAGS
+        tags = TAGS | _HEADINGS if headings else TAGS
         cleaned: str = bleach.clean(str(soup), tags=tags, attributes=_attribute, protocols=(), strip=True)
         # An empty corner, as pandas makes it, heads nothing.
         cleaned = _EMPTY_HEAD.sub("<td></td>", cleaned)
@@ -84,7 +84,7 @@ def dropped(html: str) -> tuple[str, ...]:
     if len(html) > _LARGEST:
         return ("more than 3 MB",)
     # Tables of pandas come with a style element; it is no loss and would only be noise.
-    known = _TAGS | _HEADINGS | {"style", "html", "body", "head", "a", "font", "center"}
+    known = TAGS | _HEADINGS | {"style", "html", "body", "head", "a", "font", "center"}
     names = set(re.findall(r"<([a-z][a-z0-9-]{0,30})\b", html.lower()))
     return tuple(sorted(names - known))
 

@@ -7,7 +7,7 @@ from html import escape
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, ParseError
 
-__all__ = ["TIP", "rebuild"]
+__all__ = ["ATTRIBUTES", "ELEMENTS", "PROPERTIES", "TIP", "rebuild"]
 
 # An element whose id starts so gets the rest as its <title>, which browsers show as a tooltip.
 TIP = "tip:"
@@ -17,17 +17,17 @@ _XLINK = "{http://www.w3.org/1999/xlink}href"
 _LARGEST = 2_000_000
 _DEEPEST = 60
 
-_ELEMENTS = (
+ELEMENTS = (
     "svg g path rect circle ellipse line polyline polygon text tspan defs clipPath use title desc pattern"
 )
 _TEXTUAL = frozenset({"text", "tspan", "title", "desc"})
-_ATTRIBUTES = (
+ATTRIBUTES = (
     "x y x1 y1 x2 y2 dx dy cx cy r rx ry d points width height viewBox transform preserveAspectRatio"
     " fill fill-opacity fill-rule stroke stroke-width stroke-opacity stroke-dasharray stroke-dashoffset"
     " stroke-linecap stroke-linejoin opacity clip-path clip-rule text-anchor font-size font-family"
     " font-weight patternUnits clipPathUnits role aria-label"
 )
-_PROPERTIES = (
+PROPERTIES = (
     "fill fill-opacity fill-rule stroke stroke-width stroke-opacity stroke-dasharray stroke-dashoffset"
     " stroke-linecap stroke-linejoin stroke-miterlimit opacity font font-family font-size font-weight"
     " font-style text-anchor"
@@ -90,7 +90,7 @@ def _references(root: Element) -> frozenset[str]:
 
 def _element(element: Element, *, prefix: str, used: frozenset[str], depth: int) -> str:
     name = str(element.tag).removeprefix(_SVG)
-    if name not in _ELEMENTS.split() or depth > _DEEPEST:
+    if name not in ELEMENTS.split() or depth > _DEEPEST:
         return ""
     opening = [name]
     if name == "svg":
@@ -127,7 +127,7 @@ def _attribute(key: str, value: str, *, prefix: str, used: frozenset[str]) -> tu
         declarations = [_declaration(part, prefix=prefix) for part in value.split(";")]
         kept = "; ".join(declaration for declaration in declarations if declaration)
         return ("style", kept) if kept else None
-    if key not in _ATTRIBUTES.split():
+    if key not in ATTRIBUTES.split():
         return None
     if key == "aria-label":
         return key, value
@@ -139,7 +139,7 @@ def _attribute(key: str, value: str, *, prefix: str, used: frozenset[str]) -> tu
 
 def _declaration(text: str, *, prefix: str) -> str | None:
     name, _, value = (part.strip() for part in text.partition(":"))
-    if name not in _PROPERTIES.split():
+    if name not in PROPERTIES.split():
         return None
     local = _LOCAL.fullmatch(value)
     if local:
