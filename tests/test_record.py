@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import forging
 import psycopg
 import pytest
 import throwaway
@@ -18,8 +19,10 @@ from pgrunbook import dossier, places, record
 from pgrunbook.dossier import Dossier
 from pgrunbook.errors import ChainBroken, UnknownName
 from pgrunbook.history import WRITTEN
+from pgrunbook.inspection import inspect
 from pgrunbook.ledger import Ledger
 from pgrunbook.run import Run
+from pgrunbook.views.view import View
 
 if TYPE_CHECKING:
     from conftest import Elsewhere
@@ -184,3 +187,62 @@ def test_a_run_that_the_ledger_does_not_know_is_refused(applied: Run) -> None:
     with pytest.raises(UnknownName) as caught:
         record.from_ledger(applied.ledger, change="nope", run_id=None)
     assert (caught.value.kind, caught.value.known) == ("run or change in the ledger", (applied.run_id,))
+
+
+def test_what_came_since_the_chain_was_computed_is_in_the_next_record(
+    applied: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed = Ledger.check_chain
+
+    def and_then(ledger: Ledger) -> object:
+        state = computed(ledger)
+        ledger.event(run_id=applied.run_id, change="x", kind="checklist ticked", actor="bob")
+        return state
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Ledger, "check_chain", and_then)
+        for file in (
+            record.write_record(applied, []),
+            record.from_ledger(applied.ledger, change=applied.run_id, run_id=None).page,
+        ):
+            assert inspect(file).mismatch is None
+            held = facts(applied)
+            assert held.chain.startswith(f"unbroken, {held.events[-1].id} events, ")
+
+
+def test_the_page_that_was_there_is_kept_with_its_signature_and_its_print(applied: Run) -> None:
+    file = record.write_record(applied, [("Seen", View("nobody stalled"))])
+    first = file.read_bytes()
+    for name in ("record.html.sig", "record.pdf"):
+        file.with_name(name).write_text(name)
+    done = record.from_ledger(applied.ledger, change=applied.run_id, run_id=None)
+    assert done.kept == file.with_stem(f"record-{hashlib.sha256(first).hexdigest()[:12]}")
+    assert done.kept.read_bytes() == first
+    assert {path.name for path in file.parent.iterdir()} == {
+        "journal.jsonl",
+        done.kept.name,
+        f"{done.kept.name}.sig",
+        done.kept.with_suffix(".pdf").name,
+        "record.html",
+        "record.json",
+    }
+    # A notebook that writes its own again replaces it, and no print of it is left.
+    file.with_name("record.pdf").write_text("stale")
+    record.write_record(applied, [])
+    assert not file.with_name("record.pdf").exists()
+
+
+def test_a_page_that_the_ledger_vouches_for_is_left_as_it_is(applied: Run) -> None:
+    def again() -> record.Written:
+        return record.from_ledger(applied.ledger, change=applied.run_id, run_id=None, standing=True)
+
+    file = record.write_record(applied, [("Seen", View("nobody stalled"))])
+    whole = file.read_bytes()
+    assert (again().stands, file.read_bytes()) == (True, whole)
+    for forged in (whole + b" ", whole.replace(b"nobody stalled", b"all was well"), b""):
+        file.write_bytes(forged)
+        assert not again().stands
+    file.write_bytes(whole)
+    forging.reseal(file, page=lambda page: page.replace("nobody stalled", "all was well"))
+    assert not again().stands
+    assert again().stands

@@ -68,9 +68,17 @@ def record(given: argparse.Namespace) -> int:
     bound = target.from_environment(os.environ)
     with session.connect(bound, purpose="record") as conn:
         session.bind(conn, bound, for_change=False)
-        done = from_ledger(Ledger(conn, bound), change=given.change, run_id=given.run, actor=operator_name())
+        done = from_ledger(
+            Ledger(conn, bound),
+            change=given.change,
+            run_id=given.run,
+            actor=operator_name(),
+            standing=bool(given.sign or given.pdf),
+        )
     signed = str(signature.sign(done.page, given.sign)) if given.sign else ""
     text = [f"{done.summary.run_id}: {done.summary.outcome}", f"record: {done.page}"]
+    text += ["not written anew: the ledger vouches for the one that was there"] if done.stands else []
+    text += [f"the one before it, with what the operator saw: {done.kept}"] if done.kept else []
     text += [f"signature: {signed}"] if signed else []
     printed = str(printing.to_pdf(done.page)) if given.pdf else ""
     text += [f"PDF: {printed}"] if printed else []
@@ -80,6 +88,7 @@ def record(given: argparse.Namespace) -> int:
         "record": str(done.page),
         "signature": signed,
         "pdf": printed,
+        "kept": str(done.kept or ""),
         "unknown_to_ledger": done.unknown,
     }
     say(given, "\n".join(text), facts)

@@ -13,8 +13,9 @@ import psycopg
 from nbformat import NotebookNode
 
 from pgrunbook import archive, dossier, places, seal
+from pgrunbook.chain import Chain
 from pgrunbook.dossier import Dossier
-from pgrunbook.errors import CannotConnect, ChainBroken, RunbookError, UnknownName
+from pgrunbook.errors import BadDossier, CannotConnect, ChainBroken, NoRecord, RunbookError, UnknownName
 from pgrunbook.history import WRITTEN
 from pgrunbook.journal import Journal
 from pgrunbook.ledger import Ledger
@@ -45,8 +46,12 @@ class Written:
 
     page: Path
     summary: Summary
-    unknown: str
+    unknown: str = ""
     """Why the ledger does not know the files, empty where it does."""
+    kept: Path | None = None
+    """Where the page lies now that was there before, with what the operator saw."""
+    stands: bool = False
+    """Whether the page that was there is left as it is."""
 
 
 def write_record(run: Run, shown: Sequence[tuple[str, View]]) -> Path:
@@ -58,7 +63,7 @@ def write_record(run: Run, shown: Sequence[tuple[str, View]]) -> Path:
     folder = run.records / run.run_id
     (folder / FACTS).unlink(missing_ok=True)
     held = _from_run(run) or _from_folder(folder, run.run_id)
-    page = _write(folder, synthesize(held.title, shown), held)
+    page, _ = _write(folder, synthesize(held.title, shown), held)
     if held.source == "ledger":
         with contextlib.suppress(RunbookError, psycopg.Error):
             _tell(run.ledger, held, page, actor=run.operator)
@@ -70,19 +75,24 @@ def _from_run(run: Run) -> Dossier | None:
     try:
         if run.binding.journal.pending():
             return None
+        state: Chain | ChainBroken | None
         try:
-            chain = str(run.check_chain())
+            state = run.check_chain()
         except ChainBroken as error:
-            chain = str(error)
-        held = _whole(run.ledger, run.run_id, chain)
+            state = error
+        held = _whole(run.ledger, run.run_id, state)
         return held if held.events else None
     except (CannotConnect, psycopg.Error):
         return None
 
 
-def _whole(ledger: Ledger, run_id: str, chain: str) -> Dossier:
+def _whole(ledger: Ledger, run_id: str, state: Chain | ChainBroken | None) -> Dossier:
     """Return what the ledger holds of a run, with the text of each script that it keeps."""
-    held = dossier.from_ledger(run_id, ledger.run(run_id), chain=chain)
+    rows, chain = ledger.run(run_id), str(state)
+    if isinstance(state, Chain):
+        # What came since the chain was computed is in no record whose chain ends before it.
+        rows = [row for row in rows if row["id"] <= state.events]
+    held = dossier.from_ledger(run_id, rows, chain=chain)
     texts = archive.texts(ledger.conn, {str(one["sha256"]) for one in held.scripts})
     return dossier.make(run_id, held.events, source=held.source, chain=chain, texts=texts)
 
@@ -104,24 +114,44 @@ def _from_folder(folder: Path, run_id: str) -> Dossier:
 def write_executed(notebook: NotebookNode, summary: Summary) -> Path:
     """Write the record of a run with its executed notebook as evidence; return the page."""
     folder = places.records() / summary.run_id
-    return _write(folder, notebook, _from_folder(folder, summary.run_id))
+    page, _ = _write(folder, notebook, _from_folder(folder, summary.run_id))
+    return page
 
 
-def from_ledger(ledger: Ledger, *, change: str, run_id: str | None, actor: str = "") -> Written:
+def from_ledger(
+    ledger: Ledger, *, change: str, run_id: str | None, actor: str = "", standing: bool = False
+) -> Written:
     """Write the record of a run from the ledger alone, the last one of the change without `run_id`.
 
-    `change` may be the run itself. Where its role may write to the ledger, that gets the hashes of the files, told by
-    `actor`. Raises UnknownName when the ledger knows no such run, ChainBroken when its events were altered.
+    `change` may be the run itself. The page that is there is put aside, since it alone holds what the operator saw;
+    with `standing` it is left as it is where it holds and the ledger vouches for it. Where its role may write to the
+    ledger, that gets the hashes of the files, told by `actor`. Raises UnknownName when the ledger knows no such run,
+    ChainBroken when its events were altered.
     """
     chosen = _chosen(ledger, change, run_id)
-    held = _whole(ledger, chosen, str(ledger.check_chain()))
-    page = _write(places.records() / chosen, synthesize(held.title, []), held)
+    held = _whole(ledger, chosen, ledger.check_chain())
+    folder, summary = places.records() / chosen, Summary(**held.summary)
+    if standing and _stands(folder / PAGE, held):
+        return Written(folder / PAGE, summary, stands=True)
+    page, kept = _write(folder, synthesize(held.title, []), held, keep=True)
     unknown = ""
     try:
         _tell(ledger, held, page, actor=actor)
     except psycopg.Error as error:
         unknown = str(error).splitlines()[0]
-    return Written(page, Summary(**held.summary), unknown)
+    return Written(page, summary, unknown, kept)
+
+
+def _stands(page: Path, held: Dossier) -> bool:
+    """Return whether a page holds, and the ledger knows it; or knows no record, and has the same events."""
+    try:
+        sealed = seal.held(page.read_bytes(), file=str(page))
+        own = dossier.read(sealed.facts or "", file=str(page))
+    except (OSError, NoRecord, BadDossier):
+        return False
+    written = [one.told["detail"].get("sha256") for one in held.events if one.kind == WRITTEN]
+    same = own.source == "ledger" and own.events == held.events[: len(own.events)]
+    return not sealed.broken and same and (not written or sealed.sha256 in written)
 
 
 def _chosen(ledger: Ledger, change: str, run_id: str | None) -> str:
@@ -146,16 +176,37 @@ def page_of(held: Dossier) -> str:
     return export(synthesize(held.title, []), Summary(**held.summary))
 
 
-def _write(folder: Path, notebook: NotebookNode, held: Dossier) -> Path:
+def _write(
+    folder: Path, notebook: NotebookNode, held: Dossier, *, keep: bool = False
+) -> tuple[Path, Path | None]:
+    """Write page and facts; return the page, and where the one before it was put aside if it is to be kept."""
     folder.mkdir(parents=True, exist_ok=True)
-    page, facts = export(notebook, Summary(**held.summary)), held.text
-    # A signature of what was there before says nothing of this one.
-    beside(folder / PAGE).unlink(missing_ok=True)
-    for name, contents in ((FACTS, _bytes(facts)), (PAGE, seal.close(page, facts))):
+    page, facts, kept = folder / PAGE, held.text, None
+    contents = seal.close(export(notebook, Summary(**held.summary)), facts)
+    before = page.read_bytes() if page.is_file() else b""
+    if before != contents:
+        if keep and before:
+            kept = page.with_stem(f"{page.stem}-{hashlib.sha256(before).hexdigest()[:12]}")
+            _move(page, kept)
+        # A signature or a print of what was there before says nothing of this one.
+        for stale in (beside(page), page.with_suffix(".pdf")):
+            stale.unlink(missing_ok=True)
+    for name, written in ((FACTS, _bytes(facts)), (PAGE, contents)):
         fresh = folder / f".{name}"
-        fresh.write_bytes(contents)
+        fresh.write_bytes(written)
         os.replace(fresh, folder / name)
-    return folder / PAGE
+    return page, kept
+
+
+def _move(page: Path, to: Path) -> None:
+    """Move a page with its signature and its print."""
+    for old, new in (
+        (beside(page), beside(to)),
+        (page.with_suffix(".pdf"), to.with_suffix(".pdf")),
+        (page, to),
+    ):
+        if old.is_file():
+            os.replace(old, new)
 
 
 def _bytes(text: str) -> bytes:
