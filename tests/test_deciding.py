@@ -14,6 +14,7 @@ from pgrunbook.deciding import Deciding
 from pgrunbook.errors import GateClosed
 from pgrunbook.gate import TERMINAL, Policy
 from pgrunbook.run import Run
+from pgrunbook.ticking import Ticking
 
 Conn = psycopg.Connection[dict[str, Any]]
 STEP = "001_add_note"
@@ -165,6 +166,19 @@ def test_a_go_does_not_override_a_no_go_that_nobody_has_seen(run: Run) -> None:
         at_screen(run)
     elsewhere(run, "bob", go=False)
     at_screen(run, go=False)
+
+
+def test_a_no_go_at_the_last_moment_stops_a_step_before_it_runs_anything(
+    run: Run, conn: Conn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_screen(run)
+    elsewhere(run, "bob")
+    # The last thing that apply looks at before it begins.
+    monkeypatch.setattr(Ticking, "require", lambda *_: elsewhere(run, "cid", go=False))
+    with pytest.raises(GateClosed, match=r"cid said NO-GO \(I read it\)"):
+        run.apply("001")
+    assert throwaway.statuses(run)[0] == "failed"
+    assert "note" not in throwaway.columns(conn)
 
 
 def test_a_policy_overrides_no_no_go_that_comes_while_it_audits(

@@ -16,6 +16,7 @@ from attended import Person, at_once
 from pgrunbook import approving, cli, question
 from pgrunbook.errors import GateClosed, RunbookError
 from pgrunbook.gate import Decision, Policy
+from pgrunbook.ledger import Ledger, Status
 from pgrunbook.lookout import Lookout
 from pgrunbook.run import Run
 from pgrunbook.target import Kind, Target
@@ -149,6 +150,30 @@ def test_after_a_gate_was_withdrawn_the_second_person_can_approve_again(
         run.deciding.hear()
         assert run.gates.require("001_add_note", run.change.steps[0].migrate.sha256).who == "bob"
         run.gates.withdraw("001_add_note")
+
+
+def test_a_no_go_that_comes_too_late_says_so(
+    run: Run, terminal: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two(run).decide("001", go=True, who="ann", reason="x", how="typed")
+    event, step = Ledger.event, run.change.steps[0]
+
+    def begins(ledger: Ledger, **told: Any) -> None:
+        event(ledger, **told)
+        if told["kind"] == "gate":
+            ledger.mark(
+                step.name,
+                Status.RUNNING,
+                run_id=run.run_id,
+                change=run.change.name,
+                sha256=step.migrate.sha256,
+            )
+            event(ledger, **{**told, "kind": "apply started"})
+
+    monkeypatch.setattr(Ledger, "event", begins)
+    assert terminal("--no-go", "--reason", "no backup") == 3
+    assert run.deciding.hear()
+    assert not run.gates.decisions[step.name][-1].go
 
 
 def test_a_run_that_was_recorded_and_goes_on_is_still_approved(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pgrunbook import concurrent, continuity, forecast, outside, performance, preflight, standing
 from pgrunbook.binding import Binding
 from pgrunbook.change import Change, Step, load
@@ -13,11 +15,14 @@ from pgrunbook.step import Job, Outcome
 __all__ = ["apply_step", "in_place", "missing", "tell_what_happened"]
 
 
-def apply_step(binding: Binding, change: Change, chosen: Step) -> Outcome:
+def apply_step(
+    binding: Binding, change: Change, chosen: Step, still_open: Callable[[], None] = lambda: None
+) -> Outcome:
     """Apply a step, or say that it is done already.
 
     Raises RequirementMissing, StepOutOfOrder, ScriptChanged, OtherCluster, StepFailed, StepCancelled,
-    LockNotTaken, ConnectionLost, WindowTooShort, WindowEnded; each leaves the step as it was.
+    LockNotTaken, ConnectionLost, WindowTooShort, WindowEnded, and what `still_open` raises;
+    each leaves the step as it was.
     """
     _require_changes(binding, change)
     _require_earlier(binding, change, chosen)
@@ -50,6 +55,7 @@ def apply_step(binding: Binding, change: Change, chosen: Step) -> Outcome:
             kind="apply",
             resumed=found is Standing.UNFINISHED,
             fit=fit,
+            still_open=still_open,
         ),
     )
 

@@ -64,6 +64,12 @@ def approve(given: argparse.Namespace) -> int:
                 "system_user": getpass.getuser(),
             },
         )
+        if not go and _going(ledger, run_id, change, full) is not None:
+            raise ApprovalRefused(
+                step=full,
+                reason=f"the NO-GO by {who} is recorded, but it had begun already",
+                next_step="cancel it where the run is, or undo it with rollback",
+            )
     word = "GO" if go else "NO-GO"
     say(
         given,
@@ -74,16 +80,21 @@ def approve(given: argparse.Namespace) -> int:
 
 
 def _require_open(ledger: Ledger, run_id: str, change: Change, step: str) -> None:
-    row = ledger.steps(change.name).get(step) if is_step(change, step) else None
-    if row is not None and (
-        row.status is Status.DONE or (row.status is Status.RUNNING and _runs(ledger, run_id, row))
-    ):
-        way = "undo it with rollback" if row.status is Status.DONE else "cancel it where the run is"
+    if (status := _going(ledger, run_id, change, step)) is not None:
+        way = "undo it with rollback" if status is Status.DONE else "cancel it where the run is"
         raise ApprovalRefused(
             step=step,
-            reason=f"it is {row.status.value}",
+            reason=f"it is {status.value}",
             next_step=f"nothing waits for you; {way} if it has to stop",
         )
+
+
+def _going(ledger: Ledger, run_id: str, change: Change, step: str) -> Status | None:
+    """Return DONE or RUNNING where no decision comes in time any more."""
+    row = ledger.steps(change.name).get(step) if is_step(change, step) else None
+    if row is None or (row.status is Status.RUNNING and not _runs(ledger, run_id, row)):
+        return None
+    return row.status if row.status in (Status.DONE, Status.RUNNING) else None
 
 
 def _runs(ledger: Ledger, run_id: str, row: StepRow) -> bool:

@@ -60,6 +60,8 @@ class Job:
     resumed: bool = False
     fit: Fit | None = None
     """How it fits the window; None: no window was set, or the job is not bound to it."""
+    still_open: Callable[[], None] = lambda: None
+    """Raises where somebody closed its gate before all could see that it has begun."""
 
 
 @dataclass(frozen=True, slots=True)

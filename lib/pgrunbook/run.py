@@ -210,7 +210,10 @@ class Run:
         self._may_go_on(chosen.name, chosen.migrate.sha256)
         self.checklist.require(chosen)
         with self._stopping(chosen.name):
-            outcome = violation.apply(self.binding, self.change, chosen, audits=self.audits, gates=self.gates)
+            outcome = violation.apply(
+                self.binding, self.change, chosen, audits=self.audits, gates=self.gates,
+                still_open=lambda: self._require_open(chosen.name, chosen.migrate.sha256),
+            )  # fmt: skip
         self.outcomes.append(outcome)
         return outcome
 
@@ -263,10 +266,13 @@ class Run:
         full, _ = subject(self.change, name)
         if not self.still_here():
             raise GateClosed(step=full, reason="the kernel is shutting down")
-        self.deciding.hear()
-        self.gates.require(full, sha256)
+        self._require_open(full, sha256)
         self.binding.resume()
         self.binding.begin_writing()
+
+    def _require_open(self, step: str, sha256: str) -> None:
+        self.deciding.hear()
+        self.gates.require(step, sha256)
 
     @contextlib.contextmanager
     def _stopping(self, name: str) -> Iterator[None]:

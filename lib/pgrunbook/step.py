@@ -25,8 +25,8 @@ __all__ = ["Budgets", "Cancelled", "Hands", "Job", "Outcome", "perform"]
 def perform(job: Job, hands: Hands) -> Outcome:
     """Run one script and return how it went; the ledger holds the truth before and after.
 
-    Raises StepFailed, StepCancelled, LockNotTaken or WindowEnded; then a transaction left nothing behind, and a
-    build outside one left no invalid index unless the message says so.
+    Raises StepFailed, StepCancelled, LockNotTaken, WindowEnded or GateClosed; then a transaction left nothing
+    behind, and a build outside one left no invalid index unless the message says so.
     """
     notices: list[str] = []
 
@@ -44,6 +44,7 @@ def perform(job: Job, hands: Hands) -> Outcome:
         with explaining(job, "nothing was run"):
             mark(job, hands, job.starts_as)
             event(job, hands, f"{job.kind} started", begun)
+        job.still_open()
         if job.script.header.in_transaction:
             return _in_transaction(job, hands, began, notices)
         return outside.perform(job, hands, began, notices)

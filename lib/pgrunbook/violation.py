@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import psycopg
 
 from pgrunbook.apply import apply_step
@@ -16,7 +18,15 @@ from pgrunbook.step import Outcome
 __all__ = ["apply"]
 
 
-def apply(binding: Binding, change: Change, step: Step, *, audits: Audits, gates: Gates) -> Outcome:
+def apply(
+    binding: Binding,
+    change: Change,
+    step: Step,
+    *,
+    audits: Audits,
+    gates: Gates,
+    still_open: Callable[[], None] = lambda: None,
+) -> Outcome:
     """Apply a step as `apply_step` does; raise RowsInTheWay where rows break the rule that it makes.
 
     Then the change is audited again, which shows them, the step stands in the ledger as it did before, and its GO is
@@ -25,7 +35,7 @@ def apply(binding: Binding, change: Change, step: Step, *, audits: Audits, gates
     """
     before = binding.ledger.steps(change.name).get(step.name)
     try:
-        return apply_step(binding, change, step)
+        return apply_step(binding, change, step, still_open)
     except StepFailed as failed:
         if not isinstance(failed.__cause__, psycopg.errors.IntegrityError):
             raise
