@@ -368,7 +368,7 @@ def test_no_secret_is_left_by_a_run_with_every_trouble(
     script = left.where(SCRIPT)
     assert found == {name: [] for name in found}
     if not literals:
-        assert {"executed notebook", "pgrunbook.event", "pgrunbook.script"} <= {*shown, *script}
+        assert {"pgrunbook.event", "pgrunbook.script"} <= {*shown, *script}
 
 
 @pytest.mark.parametrize("way", searching.ways("x"))

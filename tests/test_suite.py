@@ -50,6 +50,7 @@ def test_the_lanes_cover_both_versions_and_the_notebooks_three_times(tmp_path: P
         ("types", 18, False),
         ("tests on 18", 18, False),
         ("tests on 16", 16, True),
+        ("tests in a browser", 18, True),
         ("faults on 18, a sample", 18, False),
         ("faults on 16, a sample", 16, True),
         ("notebooks on 18", 18, False),
@@ -61,7 +62,7 @@ def test_the_lanes_cover_both_versions_and_the_notebooks_three_times(tmp_path: P
         assert "--nbval" in command
         assert "-x" in command
         assert [word for word in command if word.startswith("notebooks/")] == ["notebooks/010.ipynb"]
-    assert len({lane.junit for lane in lanes if lane.junit}) == 7
+    assert len({lane.junit for lane in lanes if lane.junit}) == 8
 
 
 def test_a_folder_without_notebooks_is_red(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,23 +94,25 @@ def test_every_lane_runs_and_one_red_lane_makes_all_red(
     assert printed[-1] == "7 passed, 1 failed"
 
 
-def test_a_lane_beside_another_runs_meanwhile_and_is_printed_after_it(
+def test_lanes_beside_another_run_meanwhile_and_are_printed_after_it(
     checkout: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    # Each is done only when it has met the other.
+    # Each is done only when it has met the next.
     meet = (
         "import pathlib, sys, time; mine, other = map(pathlib.Path, {names}); mine.touch()\n"
         "until = time.monotonic() + 20\n"
         "while not other.exists() and time.monotonic() < until: time.sleep(0.01)\n"
         "print('met', mine); sys.exit(not other.exists())"
     )
-    one, two = (
+    one, *others = (
         lane(checkout, meet.format(names=[str(checkout / name) for name in names]))
-        for names in (("a", "b"), ("b", "a"))
+        for names in (("a", "b"), ("b", "c"), ("c", "a"))
     )
-    assert ran([one, dataclasses.replace(two, beside=True)], monkeypatch) == 0
+    assert ran([one, *(dataclasses.replace(other, beside=True) for other in others)], monkeypatch) == 0
     printed = capfd.readouterr().out
-    assert printed.index(f"met {checkout / 'a'}") < printed.index(f"met {checkout / 'b'}")
+    assert [printed.index(f"met {checkout / name}") for name in "abc"] == sorted(
+        printed.index(f"met {checkout / name}") for name in "abc"
+    )
     red = dataclasses.replace(lane(checkout, "raise SystemExit('broken')"), beside=True)
     assert ran([lane(checkout, "pass"), red], monkeypatch) == 1
     assert "broken" in capfd.readouterr().out

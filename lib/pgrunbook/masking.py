@@ -19,29 +19,31 @@ __all__ = ["Mask", "literals", "passwords"]
 STARS = "***"
 # Whether a second, slower look is worth while.
 _SIGN = re.compile(
-    r"pass|pwd|secret|api_?key|access_?key|_key\b|token|://|%[0-9a-f]{2}|scram-|md5|bearer|private", re.I
+    r"pass|pwd|secret|api[_-]?key|authorization|access_?key|_key\b|token|://|%[0-9a-f]{2}|scram-|md5|bearer|private",
+    re.I,
 )
 
-# Every loop below is bounded or possessive: a hostile word of 100 kB must not hold up a look at the locks.
+# Every loop below is bounded or possessive: a hostile word of 100 kB must not hold up a look at the locks. Where what
+# repeats has a loop of its own it is bounded: up to Python 3.11.4 a possessive one takes what it tried in vain along.
 _POSTGRES_URI = re.compile(
     r"(?P<head>\bpostgres(?:ql)?(?:\+\w{1,20})?://[^\s:/?#@'\"]*+:)(?P<rest>(?:''|[^'\"\n])*+)", re.I
 )
 _URI = re.compile(r"(?P<head>(?<=\w)://[^\s:/?#@'\"]*+:)(?P<rest>(?:''|[^\s'\"<>])*+)")
 _NAME = (
-    r"(?:passw(?:or)?d|passphrase|\bpwd|_pwd|secret|api_?key|access_?key|(?:access|auth|session|refresh)_?token"
+    r"(?:passw(?:or)?d|passphrase|\bpwd|_pwd|secret|\bpass(?=\s{0,9}=)|api[_-]?key|access_?key|(?:access|auth|session|refresh)_?token"
     r"|scram_(?:client|server)_key)\w{0,40}+"
 )
 # A literal may be cut off, go on after a line end, and escape its quotes in either way.
 _PIECE = r"'(?:[^'\\]|''|\\.)*+(?:'|\\?\Z)"
 _LITERAL = (
-    rf"(?:(?:\b[eEnN]|\b[uU]&)?{_PIECE}(?:[ \t\r\f]{{0,50}}\n\s{{0,50}}+{_PIECE})*+"
+    rf"(?:(?:\b[eEnN]|\b[uU]&)?{_PIECE}(?:[ \t\r\f]{{0,50}}\n\s{{0,50}}+{_PIECE}){{0,999}}"
     r"|\$(?P<tag>\w{0,63})\$.*?(?:\$(?P=tag)\$|\Z))"
 )
 _DOUBLE = r'"(?:[^"\\]|""|\\.)*+(?:"|\\?\Z)'
 # In SQL words may stand between the name and its value, and there may be several: PASSWORD 'x', IN ('x', 'y').
 # Where nothing does, 'secret' may be a whole text and no name.
 _IN_SQL = re.compile(
-    rf"(?P<head>(?<!'){_NAME}(?=')|{_NAME}\"?[^'\",;$=]{{1,20}}?)(?P<value>{_LITERAL}(?:\s{{0,9}},\s{{0,9}}{_PIECE})*+)",
+    rf"(?P<head>(?<!'){_NAME}(?=')|{_NAME}\"?[^'\",;$=]{{1,20}}?)(?P<value>{_LITERAL}(?:\s{{0,9}},\s{{0,9}}{_PIECE}){{0,999}})",
     re.I | re.S,
 )
 # In connection strings, shells, JSON and YAML; a quote may itself be quoted by the text around.
@@ -50,6 +52,22 @@ _SET = re.compile(
     rf"(?P<value>\*\*\*|(?P<q>''|\\['\"]).*?(?:(?P=q)|\Z)|{_LITERAL}|{_DOUBLE}"
     rf"|\w{{1,63}}\((?=[^'()]{{0,200}}')(?:{_PIECE}|[^'()])*+|(?:''|\\.|[^\s'\\]|\\\Z)++)",
     re.I | re.S,
+)
+# What a server says of a key, a line of YAML or HTTP, an option of a command line.
+_SAID = (
+    re.compile(
+        rf"(?P<head>\([^()\n]{{0,300}}?{_NAME}[^()\n]{{0,300}}\)=)\((?:.*?\)(?= already | is | conflicts )|.*)",
+        re.I | re.S,
+    ),
+    re.compile(
+        rf"(?P<head>(?:^|[\n{{,;:(\"'])[ \t]{{0,50}}+(?:- )?[\w-]{{0,20}}?{_NAME}:[ \t]{{1,9}})[^\s'\"\\]++",
+        re.I,
+    ),
+    re.compile(rf"(?P<head>--?{_NAME}[ \t]{{1,9}})[^\s-]\S*+", re.I),
+    re.compile(
+        r"(?P<head>\bauthorization\b\\?[\"']?\s{0,9}[:=]\s{0,9}\\?[\"']?(?:[a-z]{1,20}[ \t]{1,9})?)[^\s'\"\\]++",
+        re.I,
+    ),
 )
 _TOKENS = (
     re.compile(r"SCRAM-SHA-256\$\d{1,9}:[^\s'\"]++", re.I),
@@ -60,7 +78,19 @@ _TOKENS = (
     ),
 )
 _TIMES_ENCODED = 3
-_ENCODED = re.compile(r"[^\s'\"<>%]{0,2000}(?:%[0-9a-f]{2}[^\s'\"<>%]{0,2000})++", re.I)
+_TAGS = 8
+# A password that is so short, or a word that a run says of itself, is masked where something announces it alone.
+_SHORTEST = 4
+_WORDS = (
+    "apply applied approved audit back blocked broken cancelled change check checked closed database done failed"
+    " finished gate index interrupted journal ledger live lock migrate missing next open opened operator pass passed"
+    " postgres preflight ready record rehearsal rehearsed remedy resumed rolled rollback schema server skipped started"
+    " step stop stopped table target test true false none null unknown undone update user verified verify waits"
+    " warn window written"
+)
+_OWN = frozenset(_WORDS.split())
+_HASH = re.compile(r"[0-9a-f]{64}")
+_ENCODED = re.compile(r"[^\s'\"<>%]{0,2000}(?:%[0-9a-f]{2}[^\s'\"<>%]{0,2000})+", re.I)
 
 
 def passwords(text: str) -> str:
@@ -85,6 +115,8 @@ def passwords(text: str) -> str:
 def _plain(text: str) -> str:
     for uri in (_POSTGRES_URI, _URI):
         text = uri.sub(_without_password, text)
+    for said in _SAID:
+        text = said.sub(lambda found: found["head"] + STARS, text)
     text = _SET.sub(lambda found: found["head"] + _stars_for(found["value"]), text)
     text = _IN_SQL.sub(lambda found: f"{found['head']}'{STARS}'", text)
     for token in _TOKENS:
@@ -137,7 +169,9 @@ def literals(query: str) -> str:
     >>> literals("SELECT * FROM people WHERE name = 'Joh")
     'SELECT * FROM people WHERE name = ?'
     """
-    for closing in ("", "'", "\\'", '"', "*/", *{found[0] for found in re.finditer(r"\$\w{0,63}\$", query)}):
+    # A tag that is still open is among the last: each one that is tried is another look at the whole.
+    tags = list(dict.fromkeys(re.findall(r"\$\w{0,63}\$", query)[::-1]))[:_TAGS]
+    for closing in ("", "'", "\\'", '"', "*/", *tags):
         if (shown := _scanned(query, query + closing)) is not None:
             return shown
     first = re.match(r"\s*([A-Za-z]{1,20})\b", query)
@@ -177,6 +211,12 @@ class Mask:
         "with *** and '***'"
         """
         for secret in self.secrets:
+            if len(secret) < _SHORTEST or secret.lower() in _OWN:
+                continue
+            if secret.isdigit():
+                # Within a longer number it is no password.
+                value = re.sub(rf"(?<!\d){secret}(?!\d)", STARS, value)
+                continue
             for spelling in _spellings(secret):
                 value = value.replace(spelling, STARS)
         return passwords(value)
@@ -189,7 +229,8 @@ class Mask:
         """Return a value of dictionaries, lists and texts with all of its texts masked, keys excepted."""
         match value:
             case str():
-                return self.text(value)
+                # Without its hash a file or an event cannot be proved.
+                return value if _HASH.fullmatch(value) and value not in self.secrets else self.text(value)
             case Mapping():
                 return {key: self.whole(inner) for key, inner in value.items()}
             case list():

@@ -44,7 +44,9 @@ class Lane:
     seconds: int = LANE_SECONDS
     refusal: str = ""
     beside: bool = False
-    """It runs while the lane before it does: each mostly waits, for its server, a lock or a kernel."""
+    """It runs while those before it do: each mostly waits, for its server, a lock, a page or a kernel."""
+    apart: str = ""
+    """Its own temporary folder, where another of its version runs meanwhile: the embedded server lies there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,7 @@ def lanes(root: Path, reports: Path) -> Iterator[Lane]:
     concise = ("--output-format=concise", ".")
     yield Lane("style", (_python("ruff", "check", *concise), _python("ruff", "format", "--check", *concise)))
     yield Lane("types", (_python("mypy"),))
-    yield _tests("tests on 18", "not faults", reports / "tests-18.xml")
+    yield _tests("tests on 18", "not faults and not browser", reports / "tests-18.xml")
     sixteen = _tests(
         "tests on 16",
         "not faults and not browser and not static",
@@ -128,6 +130,8 @@ def lanes(root: Path, reports: Path) -> Iterator[Lane]:
         major=16,
     )
     yield dataclasses.replace(sixteen, beside=True)
+    browser = _tests("tests in a browser", "browser", reports / "browser.xml", "tests")
+    yield dataclasses.replace(browser, beside=True, apart="b")
     for major in (18, 16):
         name, report = f"faults on {major}, a sample", reports / f"faults-{major}.xml"
         lane = _tests(name, "sample", report, "tests/faults", major=major)
@@ -174,20 +178,23 @@ def _notebooks(root: Path, number: int, major: int, junit: Path) -> Lane:
 
 
 def _run_all(chosen: Sequence[Lane]) -> list[Outcome]:
-    """Run lanes in order; what one beside another has said is printed when both have ended."""
+    """Run lanes in order; what those beside another have said is printed when all of them have ended."""
+    groups: list[list[Lane]] = []
+    for lane in chosen:
+        if not lane.beside:
+            groups.append([])
+        groups[-1].append(lane)
     outcomes = []
-    with ThreadPoolExecutor(1) as other:
-        for lane, following in zip(chosen, [*chosen[1:], None], strict=True):
-            if lane.beside:
-                continue
-            with tempfile.TemporaryFile("w+") as said:
-                beside = following if following is not None and following.beside else None
-                running = other.submit(_run, beside, said) if beside is not None else None
-                outcomes.append(_run(lane))
-                if running is not None:
-                    outcomes.append(running.result())
-                    said.seek(0)
-                    print(said.read(), end="", flush=True)
+    for first, *others in groups:
+        with contextlib.ExitStack() as stack:
+            pool = stack.enter_context(ThreadPoolExecutor(len(others) or 1))
+            said = [stack.enter_context(tempfile.TemporaryFile("w+")) for _ in others]
+            running = [pool.submit(_run, lane, out) for lane, out in zip(others, said, strict=True)]
+            outcomes.append(_run(first))
+            for one, out in zip(running, said, strict=True):
+                outcomes.append(one.result())
+                out.seek(0)
+                print(out.read(), end="", flush=True)
     return outcomes
 
 
@@ -196,7 +203,10 @@ def _run(lane: Lane, out: IO[str] | None = None) -> Outcome:
     began = time.monotonic()
     if lane.refusal:
         print(lane.refusal, file=out, flush=True)
-    codes = [_exit_code(command, environment(lane.major), lane.seconds, out) for command in lane.commands]
+    codes = [
+        _exit_code(command, environment(lane.major, lane.apart), lane.seconds, out)
+        for command in lane.commands
+    ]
     if lane.kernels:
         # nbval kills its kernels, which leaves their server running: the last to use it stops it.
         with contextlib.suppress(errors.RunbookError):
@@ -227,10 +237,12 @@ def _exit_code(
         return errors.FAILED
 
 
-def environment(major: int) -> dict[str, str]:
+def environment(major: int, apart: str = "") -> dict[str, str]:
     """Return the environment of a lane: the operator's, without anything that names a server."""
     kept = {name: value for name, value in os.environ.items() if name in KEPT or not name.startswith("PG")}
-    return {**kept, "PGRUNBOOK_POSTGRES": str(major), "TMPDIR": tempfile.gettempdir()}
+    temporary = Path(tempfile.gettempdir(), apart)
+    temporary.mkdir(mode=0o711, exist_ok=True)
+    return {**kept, "PGRUNBOOK_POSTGRES": str(major), "TMPDIR": str(temporary)}
 
 
 def counts(junit: Path | None) -> tuple[int, int, int]:
