@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from pgrunbook import masking
 from pgrunbook.masking import Mask, literals, passwords
 
 pytestmark = pytest.mark.static
@@ -63,6 +64,14 @@ ANNOUNCED = [
     "SELECT f(password => '{}')",
     "SELECT f(password := '{}')",
     "LINE 1: ALTER ROLE ann PASSWORD \"{}\" PASSWORD '{}'".replace('"{}" ', ""),
+    "Key (api_key)=({}) already exists.",
+    "Key (id, api_key)=(1, {}) is not present in table",
+    "password: {}",
+    "X-Api-Key: {}",
+    "curl -H 'X-Api-Key: {}' https://x.example",
+    "Authorization: Basic {}",
+    "tool --password {} --verbose",
+    "host=db1 pass={} user=ann",
     "-----BEGIN RSA PRIVATE KEY-----\nabc\n{}\n-----END RSA PRIVATE KEY-----",
 ]
 
@@ -151,7 +160,9 @@ def test_what_stands_around_a_password_can_still_be_read() -> None:
     [
         "password" * 12_000, "postgres://a:" * 8_000, "x://a:" * 16_000, "password='" * 10_000, "%70" * 33_000,
         "a" * 100_000 + "pass", "password$" * 11_000, "password" + " " * 100_000, "password '" + "''," * 30_000,
-        "password" + "'\n" * 50_000, "$a$" * 33_000 + "password", "password=\\'" * 10_000, "'" * 100_000 + "pass",
+        "password" + "'\n" * 50_000, "$a$" * 33_000 + "password", "password=\\'" * 10_000,
+        "(secret)=(" * 10_000, "(secret" * 14_000, "--secret " * 11_000, "secret: " * 12_000,
+        "".join(f"$t{n}$ " for n in range(12_000)), "'" * 100_000 + "pass",
     ],
 )  # fmt: skip
 def test_a_hostile_text_of_100_kb_takes_no_time(text: str) -> None:
@@ -227,3 +238,21 @@ def test_literals_are_masked_in_statements_alone_and_on_request_alone() -> None:
 def test_a_whole_detail_is_masked_and_nothing_else_of_it_changes() -> None:
     detail = {"a": ["x", ("PASSWORD 'y'", 1)], "b": {"c": None, "d": 1.5}, "e": True}
     assert Mask().whole(detail) == {"a": ["x", ("PASSWORD '***'", 1)], "b": {"c": None, "d": 1.5}, "e": True}
+
+
+def test_a_short_password_or_a_word_of_ours_spoils_nothing_that_a_run_says() -> None:
+    digest = "abcd" * 16
+    said = {"outcome": "done", "cluster": "system 7412345678, timeline 1", "sha256": digest, "note": "abc"}
+    for secret in ("done", "1234", "abc", "abcd"):
+        assert Mask((secret,)).whole(said) == said
+        assert secret not in Mask((secret,)).text(f"host=x password={secret}").removeprefix("host=x password")
+    assert Mask(("1234",)).text("it is 1234") == "it is ***"
+    assert Mask((digest,)).whole(digest) == "***"
+
+
+def test_of_many_dollar_tags_the_last_few_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+    monkeypatch.setattr(masking, "_scanned", lambda _query, closed: tried.append(closed))
+    literals("SELECT " + "".join(f"$tried{n}$ " for n in range(1000)))
+    assert len(tried) == 13
+    assert tried[5].endswith("$tried999$")
