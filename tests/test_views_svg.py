@@ -123,3 +123,10 @@ def test_the_words_of_a_picture_are_its_title_and_its_description() -> None:
         in kept
     )
     assert 'role="img"' in kept
+
+
+def test_a_picture_cannot_be_pushed_over_the_page() -> None:
+    moved = '<svg xmlns="http://www.w3.org/2000/svg" transform="translate(0 -900)"><g transform="scale(2)"/></svg>'
+    drawn = rebuild(moved) or ""
+    assert "translate" not in drawn
+    assert 'transform="scale(2)"' in drawn

@@ -100,7 +100,8 @@ def _element(element: Element, *, prefix: str, used: frozenset[str], depth: int)
         if key == "id" and value.startswith(TIP):
             tip = f"<title>{escape(value.removeprefix(TIP))}</title>"
             continue
-        kept = _attribute(key, value, prefix=prefix, used=used)
+        # Of the outermost element it would push the whole picture over the page.
+        kept = None if depth == 0 and key == "transform" else _attribute(key, value, prefix=prefix, used=used)
         if kept is not None:
             opening.append(f'{kept[0]}="{escape(kept[1])}"')
     text = escape(element.text or "") if name in _TEXTUAL else ""
