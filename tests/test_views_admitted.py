@@ -32,7 +32,7 @@ def test_what_our_cleaners_write_is_admitted(html: str) -> None:
         ("<b><i></b></i>", (6, "</b>")),
         ("</main>", (0, "</main>")),
         ("a<!-- b -->", (1, "<!-->")),
-        ("<![CDATA[x]]>", (0, "<![CDATA[x]]>>")),
+        ("<![CDATA[x]]>", (0, "<![CDATA[x]]>")),
         ("<p onclick='x'>", (0, "<p>")),
         ('<p onclick="x">y</p>', (0, "<p>")),
         ('<p style="color: red">y</p>', (0, "<p>")),
