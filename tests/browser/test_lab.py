@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import nbformat
 import pytest
 from browser.lab import CHANGE, Lab, Operator, texts, widgets
+from playwright.sync_api import expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -192,7 +193,9 @@ def test_the_keyboard_alone_answers_a_gate_and_enter_in_a_field_answers_nothing(
     operator.button("GO").wait_for()
     keys = operator.page.keyboard
     operator.page.get_by_text(re.compile(r"pid \d+ 'month end report' holds AccessShareLock")).wait_for()
-    # The first field has the focus without a click.
+    # The first field gets the focus without a click, once the page has drawn it.
+    reason = operator.page.get_by_placeholder("reason or ticket")
+    expect(reason).to_be_focused(timeout=60_000)
     keys.type("CHG-1")
     keys.press("Enter")
     keys.press("Tab")
@@ -212,7 +215,7 @@ def test_the_keyboard_alone_answers_a_gate_and_enter_in_a_field_answers_nothing(
     operator.page.get_by_text("NO-GO needs a reason").wait_for()
     operator.look("gate_without_a_reason")
     assert operator.status() == "no ledger"
-    # The focus went back to the reason.
+    expect(reason).to_be_focused(timeout=60_000)
     keys.type("too late at night")
     for _ in range(3):
         keys.press("Tab")
