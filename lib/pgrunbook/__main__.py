@@ -4,9 +4,14 @@ import signal
 import sys
 
 from pgrunbook.cli import main
+from pgrunbook.errors import FAILED
 
-code = main()
-# All is done and told: a second Ctrl-C, of somebody who was impatient, must not change how it ended.
+try:
+    code = main()
+except KeyboardInterrupt:
+    # What there is to say is said: somebody was impatient.
+    code = FAILED
+# All is done and told: a second Ctrl-C must not change how it ended.
 for number in (signal.SIGINT, signal.SIGTERM):
     signal.signal(number, signal.SIG_IGN)
 sys.exit(code)
