@@ -88,8 +88,10 @@ def test_who_was_in_the_way_is_told_also_where_the_step_never_came(
 
 
 def test_where_the_server_is_gone_the_journal_keeps_what_was_seen(database: str, tmp_path: Path) -> None:
+    # Its own session last: whoever ends itself first leaves the others alive.
     files = throwaway.step(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name ~ 'pgrunbook'"
+        "SELECT pg_terminate_backend(pid) FROM (SELECT pid FROM pg_stat_activity "
+        "WHERE application_name ~ 'pgrunbook' ORDER BY pid = pg_backend_pid() OFFSET 0) AS ours"
     )
     with running(write(tmp_path, files), database, tmp_path) as run:
         assert "failed" in refused(run)

@@ -73,8 +73,8 @@ def test_rows_that_were_locked_late_are_held_for_the_whole_limit(work: Connectio
     with pytest.raises(psycopg.errors.QueryCanceled), hold:
         work.execute(late)
     whole_ms = (time.perf_counter() - began) * 1000
-    assert whole_ms >= 800
-    # Without the 600 ms before, but for the time since the last look.
+    assert whole_ms >= 600
+    # Without the 600 ms before, but for the time since the last look, which may come late.
     assert 200 <= hold.ms < whole_ms - 300
 
 
