@@ -118,9 +118,52 @@ def test_lanes_beside_another_run_meanwhile_and_are_printed_after_it(
     assert "broken" in capfd.readouterr().out
 
 
-def test_errors_of_a_report_count_as_failures(checkout: Path) -> None:
-    (checkout / "report.xml").write_text(REPORT)
-    assert suite.counts(checkout / "report.xml") == (4, 3, 3)
+def trying(checkout: Path, tests: str) -> suite.Lane:
+    (checkout / "test_luck.py").write_text(f"from pathlib import Path\nimport pytest\n{tests}")
+    (checkout / "pytest.ini").touch()
+    return suite._tests("lane", "not slow", checkout / "report.xml", "test_luck.py")
+
+
+LUCK = """
+@pytest.mark.parametrize("n", range({}))
+def test_luck(n):
+    met = Path(f"met-{{n}}")
+    before = met.exists()
+    met.touch()
+    assert before
+def test_steady():
+    pass
+"""
+
+
+def test_a_few_tests_that_failed_run_once_more_and_that_is_told(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert ran([trying(checkout, LUCK.format(2))], monkeypatch) == 0
+    printed = capfd.readouterr().out
+    assert "FAILED test_luck.py::test_luck[1]" in printed
+    assert "--- 2 failed: once more, alone ---" in printed
+    assert printed.splitlines()[-1] == "3 passed (2 only when run again), 0 failed"
+
+
+@pytest.mark.parametrize(
+    ("tests", "last"),
+    [
+        (LUCK.format(suite.FEW + 1), f"1 passed, {suite.FEW + 1} failed"),
+        (LUCK.format(1) + "    raise ValueError", "1 passed (1 only when run again), 1 failed"),
+        ("raise ValueError", "0 passed, 1 failed"),
+    ],
+    ids=["too many", "one for good", "nothing to collect"],
+)
+def test_what_fails_again_or_too_often_stays_red(
+    checkout: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    tests: str,
+    last: str,
+) -> None:
+    assert ran([trying(checkout, tests)], monkeypatch) == 1
+    assert capfd.readouterr().out.splitlines()[-1] == last
 
 
 def test_a_lane_that_hangs_is_stopped_and_red(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,11 +18,16 @@ from pathlib import Path
 from typing import IO, Final
 
 from pgrunbook import errors, server
+from pgrunbook.tally import Outcome, counts, summary, table
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 LANE_SECONDS: Final = 2400
 FAULT_SECONDS: Final = 3600
 CELL_SECONDS: Final = 120
+# pytest's exit code: all ran, and some failed.
+SOME_FAILED: Final = 1
+# More than these are no accident of a busy machine.
+FEW: Final = 3
 # The embedded server has no 15; where the system has one, the faults are fired at it too.
 DEBIANS_15: Final = Path("/usr/lib/postgresql/15/bin/postgres")
 MEMORY: Final = Path("/dev/shm")
@@ -47,18 +51,8 @@ class Lane:
     """It runs while those before it do: each mostly waits, for its server, a lock, a page or a kernel."""
     apart: str = ""
     """Its own temporary folder, where another of its version runs meanwhile: the embedded server lies there."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a lane ended; a red lane always counts at least one failure."""
-
-    name: str
-    green: bool
-    seconds: float
-    passed: int = 0
-    failed: int = 0
-    skipped: int = 0
+    again: tuple[str, ...] = ()
+    """The command that runs a few tests that failed once more, in a process of their own."""
 
 
 def run(argv: Sequence[str]) -> int:
@@ -153,7 +147,8 @@ def _chosen(expression: str | None, faults: bool, reports: Path) -> list[Lane]:
         ]
         return [dataclasses.replace(lane, seconds=FAULT_SECONDS) for lane in every]
     if expression is not None:
-        return [_tests("tests on 18", "not faults", reports / "tests.xml", "tests", "lib", "-k", expression)]
+        lane = _tests("tests on 18", "not faults", reports / "tests.xml", "tests", "lib", "-k", expression)
+        return [dataclasses.replace(lane, again=())]
     return list(lanes(ROOT, reports))
 
 
@@ -162,8 +157,11 @@ def _python(module: str, *arguments: str) -> tuple[str, ...]:
 
 
 def _tests(name: str, marks: str, junit: Path, *arguments: str, major: int = 18) -> Lane:
-    command = _python("pytest", f"--junitxml={junit}", "-q", "-m", marks, *(arguments or ("tests", "lib")))
-    return Lane(name, (command,), major=major, junit=junit)
+    which = ("-o", f"cache_dir={junit.with_suffix('')}", "-q", "-m", marks, *(arguments or ("tests", "lib")))
+    first = _python("pytest", f"--junitxml={junit}", *which)
+    failed = ("--last-failed", "--last-failed-no-failures=none")
+    again = _python("pytest", f"--junitxml={_second(junit)}", *failed, *which)
+    return Lane(name, (first,), major=major, junit=junit, again=again)
 
 
 def _notebooks(root: Path, number: int, major: int, junit: Path) -> Lane:
@@ -211,11 +209,17 @@ def _run(lane: Lane, out: IO[str] | None = None) -> Outcome:
         # nbval kills its kernels, which leaves their server running: the last to use it stops it.
         with contextlib.suppress(errors.RunbookError):
             server.stop(server.start(lane.major))
-    green = not lane.refusal and not any(codes)
     passed, failed, skipped = counts(lane.junit)
+    again = 0
+    if lane.again and lane.junit and codes == [SOME_FAILED] and 0 < failed <= FEW:
+        print(f"--- {failed} failed: once more, alone ---", file=out, flush=True)
+        codes = [_exit_code(lane.again, environment(lane.major, lane.apart), lane.seconds, out)]
+        again, failed, _ = counts(_second(lane.junit))
+        passed += again
+    green = not lane.refusal and not any(codes)
     seconds = time.monotonic() - began
     print(f"=== {lane.name}: {'passed' if green else 'FAILED'} in {seconds:.0f} s ===", file=out, flush=True)
-    return Outcome(lane.name, green, seconds, passed, failed if green else max(failed, 1), skipped)
+    return Outcome(lane.name, green, seconds, passed, failed if green else max(failed, 1), skipped, again)
 
 
 def _exit_code(
@@ -245,43 +249,5 @@ def environment(major: int, apart: str = "") -> dict[str, str]:
     return {**kept, "PGRUNBOOK_POSTGRES": str(major), "TMPDIR": str(temporary)}
 
 
-def counts(junit: Path | None) -> tuple[int, int, int]:
-    """Return how many tests a pytest report says passed, failed (errors included) and were skipped."""
-    if junit is None or not junit.exists():
-        return 0, 0, 0
-    total = failed = skipped = 0
-    for suite in ElementTree.parse(junit).iter("testsuite"):
-        total += int(suite.get("tests", 0))
-        failed += int(suite.get("failures", 0)) + int(suite.get("errors", 0))
-        skipped += int(suite.get("skipped", 0))
-    return total - failed - skipped, failed, skipped
-
-
-def table(outcomes: Sequence[Outcome]) -> list[str]:
-    r"""Return the lines of the closing table.
-
-    >>> outcomes = [Outcome("types", True, 12.3), Outcome("tests on 18", False, 61.0, 99, 1, 2)]
-    >>> print("\n".join(table(outcomes)))
-    lane           result   passed   failed  skipped    seconds
-    types          passed        0        0        0         12
-    tests on 18    FAILED       99        1        2         61
-    """
-    width = max(len(outcome.name) for outcome in outcomes) + 4
-    lines = [f"{'lane':{width}}result   passed   failed  skipped    seconds"]
-    for one in outcomes:
-        result = "passed" if one.green else "FAILED"
-        figures = f"{one.passed:9}{one.failed:9}{one.skipped:9}{one.seconds:11.0f}"
-        lines.append(f"{one.name:{width}}{result}{figures}")
-    return lines
-
-
-def summary(outcomes: Sequence[Outcome]) -> str:
-    """Return the last line.
-
-    >>> summary([Outcome("style", False, 0.1, failed=1), Outcome("tests on 18", True, 61.0, 99)])
-    '99 passed, 1 failed'
-    """
-    passed, failed = (
-        sum(column) for column in zip(*((one.passed, one.failed) for one in outcomes), strict=True)
-    )
-    return f"{passed} passed, {failed} failed"
+def _second(junit: Path) -> Path:
+    return junit.with_stem(f"{junit.stem}-again")
