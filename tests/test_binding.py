@@ -17,11 +17,13 @@ import pytest
 import throwaway
 from throwaway import running, statuses
 
+from pgrunbook import binding as bindings
 from pgrunbook import ledger as ledgers
 from pgrunbook import server as embedded
 from pgrunbook import suite
 from pgrunbook.binding import Binding
 from pgrunbook.errors import ConnectionLost, RunnerBusy, StepFailed
+from pgrunbook.journal import Journal
 from pgrunbook.run import Run
 from pgrunbook.step import Cancelled
 from pgrunbook.target import Kind, Target
@@ -71,6 +73,98 @@ def test_what_the_server_could_not_be_told_is_merged_when_it_is_back(bound: Bind
     bound.begin_writing()
     bound.note("after")
     assert [event["kind"] for event in bound.ledger.events()] == ["before", "meanwhile", "after"]
+
+
+def test_what_could_not_be_told_beside_is_told_when_writing_begins_again(
+    bound: Binding, elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bindings, "CHAIN_MS", 50)
+    bound.begin_writing()
+    with throwaway.looking(bound.target.conninfo) as conn:
+        beside = ledgers.Ledger(conn, bound.target)
+        elsewhere.begin_and_hold("SELECT pg_advisory_xact_lock(7239847, 2)")
+        for number in (1, 2):
+            why = bound.note_beside(beside, "blocker ended", {"pid": number}, step="001", actor="bob")
+            assert why == "canceling statement due to lock timeout"
+        # Who holds the chain then is waited for no longer, and nothing is lost.
+        bound.begin_writing()
+        assert [entry["detail"]["pid"] for entry in bound.journal.pending()] == [1, 2]
+        elsewhere.release()
+        assert bound.note_beside(beside, "blocker ended", {"pid": 3}, step="001", actor="bob") == ""
+    for _ in range(2):
+        bound.begin_writing()
+    assert bound.journal.pending() == []
+    events = bound.ledger.events(run_id="run-1")
+    assert [(event["detail"]["pid"], event["actor"]) for event in events] == [
+        (3, "bob"),
+        (1, "bob"),
+        (2, "bob"),
+    ]
+    assert all(event["detail"].get("journal_at") for event in events[1:])
+
+
+def test_what_the_ledger_is_not_to_be_told_now_does_not_come_sooner(bound: Binding) -> None:
+    bound.begin_writing()
+    bound.note("observed", in_ledger=False)
+    bound.begin_writing()
+    assert [entry["kind"] for entry in bound.journal.pending()] == ["observed"]
+    assert bound.ledger.events(run_id="run-1") == []
+
+
+def test_an_event_beside_whose_answer_was_lost_is_told_once(
+    bound: Binding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bound.begin_writing()
+    tell = ledgers.Ledger.event
+
+    def lost(ledger: ledgers.Ledger, **options: Any) -> None:
+        tell(ledger, **options)
+        ledger.conn.execute("COMMIT")
+        ledger.conn.close()
+        raise psycopg.OperationalError(f"the connection is lost, password={SECRET}")
+
+    with monkeypatch.context() as patched, throwaway.looking(bound.target.conninfo) as conn:
+        patched.setattr(ledgers.Ledger, "event", lost)
+        beside = ledgers.Ledger(conn, bound.target)
+        why = bound.note_beside(beside, "blocker ended", {}, step="001", actor="bob")
+    assert why == "the connection is lost, password=***"
+    bound.begin_writing()
+    assert [event["kind"] for event in bound.ledger.events(run_id="run-1")] == ["blocker ended"]
+    assert bound.journal.pending() == []
+
+
+def test_what_is_noted_beside_during_a_merge_is_not_lost(
+    bound: Binding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bound.begin_writing()
+    with throwaway.looking(bound.target.conninfo) as conn:
+        conn.close()
+        gone = ledgers.Ledger(conn, bound.target)
+        bound.note_beside(gone, "blocker ended", {"pid": 1}, step="001", actor="bob")
+        pending = Journal.pending
+        with ThreadPoolExecutor(1) as pool:
+            others: list[Future[str]] = []
+
+            def and_then(journal: Journal) -> list[dict[str, Any]]:
+                found = pending(journal)
+                if not others:
+                    others.append(
+                        pool.submit(
+                            bound.note_beside, gone, "blocker ended", {"pid": 2}, step="001", actor="bob"
+                        )
+                    )
+                    # It waits for the merge; where it did not, this would give it the time to come in between.
+                    with contextlib.suppress(TimeoutError):
+                        others[0].result(0.2)
+                return found
+
+            with monkeypatch.context() as patched:
+                patched.setattr(Journal, "pending", and_then)
+                bound.begin_writing()
+            assert others[0].result(10)
+    assert [entry["detail"]["pid"] for entry in bound.journal.pending()] == [2]
+    bound.begin_writing()
+    assert [event["detail"]["pid"] for event in bound.ledger.events(run_id="run-1")] == [1, 2]
 
 
 def test_who_comes_after_a_closed_run_is_let_in_at_once(bound: Binding) -> None:
@@ -148,7 +242,7 @@ def test_a_session_that_works_for_another_runner_is_waited_for_and_named(
         eventually(lambda: elsewhere.execute(held))
         assert not begun.done()
         elsewhere.execute("SELECT pg_advisory_unlock_shared(7239847, 3)")
-        begun.result(10)
+        begun.result(60)
 
 
 # --- a COMMIT whose answer never comes ---------------------------------------------------------------------
@@ -209,7 +303,7 @@ def test_a_commit_that_the_server_finishes_later_is_done(
         eventually(lambda: made.binding._work is not None and made.binding._work.closed)
         assert not going.done()
         _let_go(admin)
-        assert going.result(20) == ["apply"]
+        assert going.result(60) == ["apply"]
         assert statuses(made)[0] == "done"
         assert throwaway.apply(made, "001") == ["already done"]
 
@@ -223,7 +317,7 @@ def test_a_commit_of_which_nothing_is_heard_is_decided_by_the_next_apply(
     monkeypatch.setattr(ledgers, "WORKERS_S", 0.3)
     with cut_off_in_commit(waiting, tmp_path, eventually) as (made, going, admin):
         with pytest.raises(StepFailed) as caught:
-            going.result(20)
+            going.result(60)
         assert "whether the server committed is not known here; its ledger is\n" in str(caught.value)
         assert statuses(made)[0] == "running"
         # The server is still at it: nobody may do it again.

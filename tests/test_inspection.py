@@ -38,7 +38,7 @@ def original(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) 
         with running(write(folder / "changes"), database, places.records()) as made:
             apply(made)
             made.finish("done")
-            yield record.write_record(made, [("What was seen", View("nobody stalled"))]).read_bytes()
+            yield record.write_record(made, [("What was seen", View("nobody stalled"))]).page.read_bytes()
 
 
 @pytest.fixture

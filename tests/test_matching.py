@@ -38,7 +38,7 @@ def applied(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
 @pytest.fixture
 def file(applied: Run) -> Path:
     """Its record."""
-    return record.write_record(applied, SHOWN)
+    return record.write_record(applied, SHOWN).page
 
 
 def says(applied: Run, file: Path) -> dict[str, str]:
@@ -223,7 +223,7 @@ def test_a_record_of_a_role_that_only_reads_follows_from_the_ledger(
 
 def test_evidence_that_no_ledger_knows_is_told(applied: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(record, "_tell", lambda *_, **__: None)
-    own = record.write_record(applied, SHOWN)
+    own = record.write_record(applied, SHOWN).page
     assert says(applied, own)["file"] == (
         "the ledger knows no record of this run; nothing but the seal proves the evidence"
     )

@@ -15,17 +15,21 @@ import pytest
 import throwaway
 from throwaway import apply, running, write
 
-from pgrunbook import dossier, places, record
+from pgrunbook import binding, dossier, places, record
 from pgrunbook.dossier import Dossier
 from pgrunbook.errors import ChainBroken, UnknownName
 from pgrunbook.history import WRITTEN
 from pgrunbook.inspection import inspect
 from pgrunbook.ledger import Ledger
 from pgrunbook.run import Run
+from pgrunbook.views.record import synthesize
 from pgrunbook.views.view import View
 
 if TYPE_CHECKING:
     from conftest import Elsewhere
+
+
+CHAIN = "SELECT pg_advisory_xact_lock(7239847, 2)"
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +71,7 @@ def facts(run: Run) -> Dossier:
 
 def test_a_record_holds_the_hashes_of_the_ledger_and_its_facts_are_kept_beside_it(applied: Run) -> None:
     head = applied.ledger.events(run_id=applied.run_id)[-1]["hash"]
-    file = record.write_record(applied, [])
+    file = record.write_record(applied, []).page
     assert file == applied.records / applied.run_id / "record.html"
     assert head[:12] in read(file)
     assert sorted(path.name for path in file.parent.iterdir()) == [
@@ -82,7 +86,7 @@ def test_a_record_holds_the_hashes_of_the_ledger_and_its_facts_are_kept_beside_i
 
 
 def test_a_record_from_the_ledger_alone_says_the_same(applied: Run) -> None:
-    first = sections(record.write_record(applied, []))
+    first = sections(record.write_record(applied, []).page)
     told = facts(applied)
     shutil.rmtree(applied.records)
     done = record.from_ledger(applied.ledger, change=applied.change.name, run_id=None, actor="ann")
@@ -96,7 +100,7 @@ def test_a_record_from_the_ledger_alone_says_the_same(applied: Run) -> None:
 
 
 def test_the_ledger_knows_each_file_that_was_written(applied: Run) -> None:
-    first = sha256_of(record.write_record(applied, []))
+    first = sha256_of(record.write_record(applied, []).page)
     again = sha256_of(
         record.from_ledger(applied.ledger, change=applied.run_id, run_id=None, actor="ann").page
     )
@@ -128,11 +132,39 @@ def test_a_role_that_only_reads_gets_the_record_all_the_same(applied: Run, datab
 def test_a_record_does_not_wait_for_long_for_a_transaction_that_holds_the_chain(
     applied: Run, elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(record, "_WAIT_MS", 50)
-    elsewhere.begin_and_hold("SELECT pg_advisory_xact_lock(7239847, 2)")
-    assert read(record.write_record(applied, []))
+    monkeypatch.setattr(binding, "CHAIN_MS", 50)
+    elsewhere.begin_and_hold(CHAIN)
+    assert read(record.write_record(applied, []).page)
     done = record.from_ledger(applied.ledger, change=applied.run_id, run_id=None)
     assert done.unknown == "canceling statement due to lock timeout"
+
+
+def test_a_record_that_the_ledger_could_not_be_told_of_says_so_and_is_told_later(
+    applied: Run, elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(binding, "CHAIN_MS", 50)
+    elsewhere.begin_and_hold(CHAIN)
+    first = record.write_record(applied, [("Seen", View("nobody stalled"))])
+    assert (first.kept, first.remarks) == (
+        None,
+        [
+            "the ledger does not know this record: canceling statement due to lock timeout",
+            "  next: the journal keeps that: the next run that writes to this database tells it",
+        ],
+    )
+    assert inspect(first.page).held.source == "ledger"
+    # Written again meanwhile, it still is the ledger's record.
+    second = record.write_record(applied, [("Seen", View("nobody stalled"))])
+    assert facts(applied).source == "ledger"
+    assert applied.ledger.events(run_id=applied.run_id, kind=WRITTEN) == []
+    elsewhere.release()
+    hashes = [sha256_of(first.page), sha256_of(second.page)]
+    applied.close()
+    with running(applied.change, applied.target, applied.records) as later:
+        later.binding.begin_writing()
+        told = later.ledger.events(run_id=applied.run_id, kind=WRITTEN)
+    assert [one["detail"]["sha256"] for one in told] == hashes
+    assert all(one["detail"]["journal_at"] for one in told)
 
 
 def test_a_run_that_wrote_nothing_to_the_target_is_told_from_its_journal(
@@ -141,7 +173,7 @@ def test_a_run_that_wrote_nothing_to_the_target_is_told_from_its_journal(
     with psycopg.connect(database) as conn:
         conn.execute(throwaway.TABLE)  # type: ignore[arg-type]
     with running(write(tmp_path / "changes"), database, records) as made:
-        text = read(record.write_record(made, []))
+        text = read(record.write_record(made, []).page)
     assert "not begun: nothing was written to the target" in text
     assert "stopped before the first step" in text
 
@@ -157,7 +189,7 @@ def test_a_run_whose_database_has_gone_is_told_from_its_journal(
 
     with monkeypatch.context() as patched:
         patched.setattr(psycopg.Connection, "connect", gone)
-        text = read(record.write_record(applied, []))
+        text = read(record.write_record(applied, []).page)
     assert "not read: the ledger could not be reached any more" in text
     assert "003_require_code" in text
     # What was kept before is older than what the journal knows.
@@ -174,7 +206,7 @@ def test_events_that_only_the_journal_holds_are_in_the_record(applied: Run) -> N
 def test_an_altered_ledger_is_told(applied: Run) -> None:
     applied.work.execute("ALTER TABLE pgrunbook.event DISABLE TRIGGER ALL")
     applied.work.execute("UPDATE pgrunbook.event SET actor = 'nobody' WHERE id = 2")
-    assert "chain is broken at event 2" in " ".join(read(record.write_record(applied, [])).split())
+    assert "chain is broken at event 2" in " ".join(read(record.write_record(applied, []).page).split())
     assert facts(applied).chain.startswith("the ledger's chain is broken at event 2: ")
     with pytest.raises(ChainBroken):
         record.from_ledger(applied.ledger, change=applied.change.name, run_id=None)
@@ -202,7 +234,7 @@ def test_what_came_since_the_chain_was_computed_is_in_the_next_record(
     with monkeypatch.context() as patched:
         patched.setattr(Ledger, "check_chain", and_then)
         for file in (
-            record.write_record(applied, []),
+            record.write_record(applied, []).page,
             record.from_ledger(applied.ledger, change=applied.run_id, run_id=None).page,
         ):
             assert inspect(file).mismatch is None
@@ -211,7 +243,7 @@ def test_what_came_since_the_chain_was_computed_is_in_the_next_record(
 
 
 def test_the_page_that_was_there_is_kept_with_its_signature_and_its_print(applied: Run) -> None:
-    file = record.write_record(applied, [("Seen", View("nobody stalled"))])
+    file = record.write_record(applied, [("Seen", View("nobody stalled"))]).page
     first = file.read_bytes()
     for name in ("record.html.sig", "record.pdf"):
         file.with_name(name).write_text(name)
@@ -226,17 +258,43 @@ def test_the_page_that_was_there_is_kept_with_its_signature_and_its_print(applie
         "record.html",
         "record.json",
     }
-    # A notebook that writes its own again replaces it, and no print of it is left.
+
+
+def test_a_run_that_writes_its_record_again_keeps_the_one_before(applied: Run) -> None:
+    first = record.write_record(applied, [("Seen", View("nobody stalled"))])
+    whole = first.page.read_bytes()
+    signed = first.page.with_name("record.html.sig")
+    signed.write_text("of the first")
+    second = record.write_record(applied, [("Seen", View("nobody stalled, asked again"))])
+    assert second.kept is not None
+    assert second.kept.read_bytes() == whole
+    assert second.kept.with_name(f"{second.kept.name}.sig").read_text() == "of the first"
+    assert not signed.exists()
+    assert second.lines == [
+        f"record: {second.page}",
+        f"the one before it, with what the operator saw: {second.kept}",
+    ]
+    known = {one["detail"]["sha256"] for one in applied.ledger.events(run_id=applied.run_id, kind=WRITTEN)}
+    assert known == {sha256_of(second.kept), sha256_of(second.page)}
+
+
+def test_the_record_of_an_executed_notebook_stands_for_the_one_that_its_own_cell_wrote(applied: Run) -> None:
+    file = record.write_record(applied, [("Seen", View("nobody stalled"))]).page
     file.with_name("record.pdf").write_text("stale")
-    record.write_record(applied, [])
-    assert not file.with_name("record.pdf").exists()
+    notebook = synthesize("Executed", [("Seen", View("nobody stalled"))])
+    assert record.write_executed(notebook, record.from_journal(applied.run_id)) == file
+    assert sorted(path.name for path in file.parent.iterdir()) == [
+        "journal.jsonl",
+        "record.html",
+        "record.json",
+    ]
 
 
 def test_a_page_that_the_ledger_vouches_for_is_left_as_it_is(applied: Run) -> None:
     def again() -> record.Written:
         return record.from_ledger(applied.ledger, change=applied.run_id, run_id=None, standing=True)
 
-    file = record.write_record(applied, [("Seen", View("nobody stalled"))])
+    file = record.write_record(applied, [("Seen", View("nobody stalled"))]).page
     whole = file.read_bytes()
     assert (again().stands, file.read_bytes()) == (True, whole)
     for forged in (whole + b" ", whole.replace(b"nobody stalled", b"all was well"), b""):

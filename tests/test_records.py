@@ -38,7 +38,7 @@ def table(database: str) -> str:
 
 def written(made: Run) -> Document:
     """Return the facts of a run as they are written, and hold them to the schema."""
-    file = record.write_record(made, []).with_name("record.json")
+    file = record.write_record(made, []).page.with_name("record.json")
     document: Document = json.loads(file.read_text(encoding="utf-8"))
     VALIDATOR.validate(document)
     return document

@@ -70,6 +70,24 @@ def test_a_signature_is_written_anew_without_a_question(file: Path, tmp_path: Pa
     assert signature.signer(file, allowed(tmp_path, ann=ann))
 
 
+def test_a_key_that_fails_leaves_the_signature_that_was_there(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann, locked = key(tmp_path, "ann"), key(tmp_path, "locked", passphrase="none but hers")
+    good = signature.sign(file, str(ann)).read_bytes()
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    for failing in (locked, locked.with_suffix(".pub"), tmp_path / "none"):
+        with pytest.raises(NotSigned):
+            signature.sign(file, str(failing))
+    with monkeypatch.context() as patched:
+        patched.setenv("PATH", str(tmp_path))
+        with pytest.raises(NotSigned, match="ssh-keygen is not there"):
+            signature.sign(file, str(ann))
+    assert signature.beside(file).read_bytes() == good
+    assert signature.signer(file, allowed(tmp_path, ann=ann)).startswith("ann@example.org, ")
+    assert [one.name for one in sorted(tmp_path.glob("*record*"))] == ["record.html", "record.html.sig"]
+
+
 def test_a_file_that_was_altered_is_refused(file: Path, tmp_path: Path) -> None:
     ann = key(tmp_path, "ann")
     signature.sign(file, str(ann))
@@ -114,8 +132,6 @@ def test_what_is_missing_is_named(file: Path, tmp_path: Path, monkeypatch: pytes
     assert refused(file, tmp_path / "none") == f"there is no file {tmp_path / 'none'} of allowed signers"
     with pytest.raises(NotSigned, match="there is no key"):
         signature.sign(file, str(tmp_path / "none"))
-    assert not signature.beside(file).exists()
-    signature.sign(file, str(ann))
     monkeypatch.setenv("PATH", str(tmp_path))
     assert refused(file, signers) == "ssh-keygen is not there"
     with pytest.raises(NotSigned, match="ssh-keygen is not there\n  next: install"):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -21,7 +23,7 @@ from pgrunbook.stage import Stage
 from pgrunbook.step import Budgets, Cancelled
 from pgrunbook.target import Target
 
-__all__ = ["Binding"]
+__all__ = ["Binding", "tell"]
 
 CHAIN_MS = 5_000
 """How long an event waits for others who write to the chain; then the journal keeps it until it can be told."""
@@ -59,6 +61,9 @@ class Binding:
     _bound: bool = False
     _writing: bool = False
     _began: bool = False
+    _left: bool = False
+    """Something that was to be told beside waits in the journal."""
+    _keeping: threading.Lock = field(default_factory=threading.Lock)
     _cancelled: bool = False
 
     def __post_init__(self) -> None:
@@ -114,6 +119,11 @@ class Binding:
             raise ConnectionLost(where=self.target.where)
         return Ledger(self._control, self.target)
 
+    @property
+    def runner_pid(self) -> int | None:
+        """Return the pid of the session that has to hold the runner lock, or None before the first was taken."""
+        return session.pid(self._control) if self._began and self._control is not None else None
+
     def close(self) -> None:
         """End all connections; who comes next is not kept out by a server that has not noticed yet."""
         if self._writing and self._control is not None:
@@ -134,49 +144,38 @@ class Binding:
         self, kind: str, detail: Mapping[str, object] | None = None, *, step: str = "", in_ledger: bool = True
     ) -> None:
         """Remember an event: in the ledger when this run writes it, and in the journal always."""
-        detail = self.target.mask.whole(detail or {})
+        detail, actor = self.target.mask.whole(detail or {}), self.operator
         number = self.journal.number()
         told = False
         if self._writing and in_ledger:
             try:
-                writer = self.writer
-                with writer.conn.transaction():
-                    # A commit of which nothing was heard may hold the chain for as long as the server is at it.
-                    writer.conn.execute(f"SET LOCAL lock_timeout = {CHAIN_MS}".encode())
-                    writer.event(
-                        run_id=self.run_id,
-                        change=self.change,
-                        step=step,
-                        kind=kind,
-                        actor=self.operator,
-                        detail=detail,
-                        entry=number,
-                    )
+                tell(self.writer, **self._own, step=step, kind=kind, actor=actor, detail=detail, entry=number)
                 told = True
             except (psycopg.Error, ConnectionLost):
                 self._writing = False
-        self.journal.write(kind, step=step, actor=self.operator, detail=detail, in_ledger=told, n=number)
+        self.journal.write(kind, step=step, actor=actor, detail=detail, in_ledger=told, n=number)
 
     def note_beside(
         self, ledger: Ledger, kind: str, detail: Mapping[str, object], *, step: str, actor: str
-    ) -> None:
-        """Remember an event over another connection, while those of this run are busy; safe from any thread."""
+    ) -> str:
+        """Remember an event over another connection, while those of this run are busy; safe from any thread.
+
+        Returns why the ledger could not be told, empty where it was: then the journal keeps it, and it is told when
+        writing begins again.
+        """
         detail = self.target.mask.whole(detail)
         number = self.journal.number()
-        told = False
+        why = "this run has written nothing to it"
         if self._began:
-            with contextlib.suppress(psycopg.Error):
-                ledger.event(
-                    run_id=self.run_id,
-                    change=self.change,
-                    step=step,
-                    kind=kind,
-                    actor=actor,
-                    detail=detail,
-                    entry=number,
-                )
-                told = True
-        self.journal.write(kind, step=step, actor=actor, detail=detail, in_ledger=told, n=number)
+            try:
+                tell(ledger, **self._own, step=step, kind=kind, actor=actor, detail=detail, entry=number)
+                why = ""
+            except psycopg.Error as error:
+                why = self.target.redacted(str(error)).strip().splitlines()[0]
+        with self._keeping:
+            self.journal.write(kind, step=step, actor=actor, detail=detail, in_ledger=not why, n=number)
+            self._left = self._left or bool(why)
+        return why
 
     def begin_writing(self) -> None:
         """Become the only runner, install the ledger, and merge what journals held for the server.
@@ -191,6 +190,10 @@ class Binding:
             ledger.await_workers(own=self._work, checkpoint=self.checkpoint)
             if not self._writing:
                 self._begin(ledger)
+            elif self._left:
+                # Whoever holds the chain is not waited for here either: then it is told the next time.
+                with contextlib.suppress(psycopg.Error):
+                    self._merge(ledger, wait_ms=CHAIN_MS)
         except BaseException:
             if not self._writing:
                 # Who was refused is in nobody's way.
@@ -208,16 +211,35 @@ class Binding:
         )
         ledger.keep(self.scripts)
         merged = merging.merge_left(ledger, self.journal)
-        merging.merge(ledger, self.journal, run_id=self.run_id, change=self.change)
+        self._merge(ledger)
         self._writing = self._began = True
         for run_id, entries in merged.items():
             self.note("journal merged", {"run": run_id, "entries": entries})
+
+    @property
+    def _own(self) -> dict[str, str]:
+        return {"run_id": self.run_id, "change": self.change}
+
+    def _merge(self, ledger: Ledger, *, wait_ms: int = 0) -> None:
+        """Tell the ledger what this run's journal holds for it; what comes meanwhile comes after it."""
+        with self._keeping:
+            merging.merge(ledger, self.journal, **self._own, wait_ms=wait_ms)
+            self._left = False
 
     def cancel(self) -> None:
         """Ask the running step to stop; safe from any thread. The server is asked too."""
         self._cancelled = True
         if self._work is not None and not self._work.closed:
             self._work.cancel_safe(timeout=5)
+
+    def break_off(self, *, at_once: bool) -> None:
+        """End what the connections wait for, from any thread: their statement is cancelled, or they are hung up on."""
+        for conn in filter(None, (self._control, self._work)):
+            if at_once:
+                session.hang_up(conn)
+            elif not conn.closed:
+                with contextlib.suppress(psycopg.Error):
+                    conn.cancel_safe(timeout=1)
 
     def checkpoint(self) -> None:
         """Raise Cancelled when somebody asked to stop."""
@@ -253,3 +275,11 @@ class Binding:
             self.news.append(sentence)
             self.note("server changed", {"what": sentence})
         return conn
+
+
+def tell(ledger: Ledger, **event: Any) -> None:
+    """Append an event as `Ledger.event` does, but do not wait for long; raises psycopg.Error."""
+    with ledger.conn.transaction():
+        # A commit of which nothing was heard may hold the chain for as long as the server is at it.
+        ledger.conn.execute(f"SET LOCAL lock_timeout = {CHAIN_MS}".encode())
+        ledger.event(**event)

@@ -30,13 +30,14 @@ from pgrunbook import (
 from pgrunbook import change as changes
 from pgrunbook.blocking import blockers
 from pgrunbook.errors import FAILED, REFUSED, PreflightFailed, RehearsalDiffers, RunbookError
+from pgrunbook.gate import way_back
 from pgrunbook.headless import EmbeddedServer, Opened, Progress, interruptible, say
 from pgrunbook.laboratory import Laboratory
 from pgrunbook.ledger import Ledger
 from pgrunbook.loading import load_notebook_libraries
 from pgrunbook.papers.command import papers
 from pgrunbook.rehearsal import Rehearsal
-from pgrunbook.run import ROLLBACK, Run
+from pgrunbook.run import Run
 from pgrunbook.views import bearings as board
 from pgrunbook.views import boards, costs, table
 from pgrunbook.views import races as outcomes
@@ -140,15 +141,16 @@ def apply(given: argparse.Namespace) -> int:
         except BaseException:
             _record_all_the_same(run, shown, progress)
             raise
-        file = write_record(run, shown)
+        written = write_record(run, shown)
         facts = {
             "change": run.change.name,
             "run": run.run_id,
             "steps": run.status(),
-            "record": str(file),
+            **written.facts,
             "verified": not broken,
         }
-        say(given, f"{run.change.name}: {'VERIFICATION FAILED' if broken else 'done'}\nrecord: {file}", facts)
+        verdict = f"{run.change.name}: {'VERIFICATION FAILED' if broken else 'done'}"
+        say(given, "\n".join([verdict, *written.lines]), facts)
         return FAILED if broken else 0
 
 
@@ -158,7 +160,8 @@ def _record_all_the_same(run: Run, shown: Sequence[tuple[str, View]], progress: 
     from pgrunbook.record import write_record
 
     with contextlib.suppress(RunbookError, psycopg.Error, OSError):
-        progress.line(f"record: {write_record(run, shown)}")
+        for line in write_record(run, shown).lines:
+            progress.line(line)
 
 
 def _require_as_declared(done: Rehearsal) -> None:
@@ -200,7 +203,7 @@ def rollback(given: argparse.Namespace) -> int:
             # An empty name, of a shell variable that is not set, must not undo everything.
             run.change.step(given.to)
         progress = Progress(given.json)
-        approving.opened(run, ROLLBACK, progress)
+        approving.opened(run, way_back(given.to), progress)
         run.on_wait, run.binding.on_sample = progress.waits, progress.samples
         try:
             done = interruptible(run, lambda: run.roll_back(given.to))
@@ -208,10 +211,10 @@ def rollback(given: argparse.Namespace) -> int:
         except BaseException:
             _record_all_the_same(run, [], progress)
             raise
-        file = write_record(run, [])
-        warned = "".join(f"\n  {one}" for outcome in done for one in outcome.warnings)
-        text = f"{boards.outcomes(done, run.change).text}{warned}\nrecord: {file}"
-        say(given, text, {"change": run.change.name, "steps": run.status(), "record": str(file)})
+        written = write_record(run, [])
+        warned = [f"  {one}" for outcome in done for one in outcome.warnings]
+        text = "\n".join([boards.outcomes(done, run.change).text, *warned, *written.lines])
+        say(given, text, {"change": run.change.name, "steps": run.status(), **written.facts})
         return 0
 
 

@@ -13,14 +13,18 @@ from pgrunbook.ledger import Ledger
 __all__ = ["merge", "merge_left"]
 
 
-def merge(ledger: Ledger, journal: Journal, *, run_id: str, change: str) -> int:
+def merge(ledger: Ledger, journal: Journal, *, run_id: str, change: str, wait_ms: int = 0) -> int:
     """Tell the ledger what a journal holds for it, in one transaction; return how many entries that was.
+
+    Waits `wait_ms` for others who write to the chain, or as the session does.
 
     Each keeps its number and its time. A connection that dies in the COMMIT does no harm: the ledger refuses
     a number that it has.
     """
     pending = journal.pending()
     with ledger.conn.transaction():
+        if wait_ms:
+            ledger.conn.execute(f"SET LOCAL lock_timeout = {wait_ms}".encode())
         for entry in pending:
             ledger.event(
                 run_id=run_id,

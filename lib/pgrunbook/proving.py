@@ -76,21 +76,11 @@ def record(given: argparse.Namespace) -> int:
             standing=bool(given.sign or given.pdf),
         )
     signed = str(signature.sign(done.page, given.sign)) if given.sign else ""
-    text = [f"{done.summary.run_id}: {done.summary.outcome}", f"record: {done.page}"]
-    text += ["not written anew: the ledger vouches for the one that was there"] if done.stands else []
-    text += [f"the one before it, with what the operator saw: {done.kept}"] if done.kept else []
+    text = [f"{done.summary.run_id}: {done.summary.outcome}", *done.lines]
     text += [f"signature: {signed}"] if signed else []
     printed = str(printing.to_pdf(done.page)) if given.pdf else ""
     text += [f"PDF: {printed}"] if printed else []
-    text += [f"the ledger does not know this file: {done.unknown}"] if done.unknown else []
-    facts = {
-        "run": done.summary.run_id,
-        "record": str(done.page),
-        "signature": signed,
-        "pdf": printed,
-        "kept": str(done.kept or ""),
-        "unknown_to_ledger": done.unknown,
-    }
+    facts = {"run": done.summary.run_id, **done.facts, "signature": signed, "pdf": printed}
     say(given, "\n".join(text), facts)
     return 0
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +12,10 @@ import psycopg
 from nbformat import NotebookNode
 
 from pgrunbook import archive, dossier, places, seal
+from pgrunbook.binding import tell
 from pgrunbook.chain import Chain
 from pgrunbook.dossier import Dossier
-from pgrunbook.errors import BadDossier, CannotConnect, ChainBroken, NoRecord, RunbookError, UnknownName
+from pgrunbook.errors import BadDossier, CannotConnect, ChainBroken, NoRecord, UnknownName
 from pgrunbook.history import WRITTEN
 from pgrunbook.journal import Journal
 from pgrunbook.ledger import Ledger
@@ -37,51 +37,83 @@ __all__ = [
 
 PAGE = "record.html"
 FACTS = "record.json"
-_WAIT_MS = 5000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """A record that was written from the ledger alone."""
+    """A record that was written."""
 
     page: Path
     summary: Summary
     unknown: str = ""
-    """Why the ledger does not know the files, empty where it does."""
+    """Why the ledger does not know the files, empty where it does or where there is none to know them."""
+    next_step: str = ""
     kept: Path | None = None
     """Where the page lies now that was there before, with what the operator saw."""
     stands: bool = False
     """Whether the page that was there is left as it is."""
 
+    @property
+    def lines(self) -> list[str]:
+        """Return where the page lies and what there is to say beside that, one sentence a line."""
+        return [f"record: {self.page}", *self.remarks]
 
-def write_record(run: Run, shown: Sequence[tuple[str, View]]) -> Path:
-    """Write the record of a run that is bound now, with what it showed as evidence; return the page.
+    @property
+    def remarks(self) -> list[str]:
+        """Return what there is to say beside where the page lies."""
+        said = ["not written anew: the ledger vouches for the one that was there"] if self.stands else []
+        said += [f"the one before it, with what the operator saw: {self.kept}"] if self.kept else []
+        if self.unknown:
+            said += [f"the ledger does not know this record: {self.unknown}", f"  next: {self.next_step}"]
+        return said
 
-    Its facts beside it hold the ledger's events, so that the page can be written again when the database is gone.
-    The ledger gets the hashes of both where it can be reached.
+    @property
+    def facts(self) -> dict[str, str]:
+        """Return where the page lies, for machines, and what there is to say beside that."""
+        kept = {"kept": str(self.kept or ""), "unknown_to_ledger": self.unknown}
+        return {"record": str(self.page), **kept}
+
+
+def write_record(run: Run, shown: Sequence[tuple[str, View]]) -> Written:
+    """Write the record of a run that is bound now, with what it showed as evidence.
+
+    Its facts beside it hold the ledger's events, so that the page can be written again when the database is gone. A
+    page that is there is put aside. The ledger gets the hashes of both; where it cannot be told the journal keeps
+    them until it can.
     """
     folder = run.records / run.run_id
     (folder / FACTS).unlink(missing_ok=True)
-    held = _from_run(run) or _from_folder(folder, run.run_id)
-    page, _ = _write(folder, synthesize(held.title, shown), held)
-    if held.source == "ledger":
-        with contextlib.suppress(RunbookError, psycopg.Error):
-            _tell(run.ledger, held, page, actor=run.operator)
-    return page
+    from_run = _from_run(run)
+    held = from_run[0] if from_run else _from_folder(folder, run.run_id)
+    page, kept = _write(folder, synthesize(held.title, shown), held)
+    unknown = next_step = ""
+    if from_run:
+        unknown = run.binding.note_beside(
+            from_run[1], WRITTEN, _hashes(held, page), step="", actor=run.operator
+        )
+        next_step = "the journal keeps that: the next run that writes to this database tells it"
+    elif held.chain == dossier.NOT_READ:
+        unknown = "it could not be read, so this is what the journal holds"
+        next_step = f"when it can be reached: `pgrunbook record {run.run_id}`"
+    return Written(
+        page=page, summary=Summary(**held.summary), unknown=unknown, next_step=next_step, kept=kept
+    )
 
 
-def _from_run(run: Run) -> Dossier | None:
+def _from_run(run: Run) -> tuple[Dossier, Ledger] | None:
     """Return what the ledger holds of a run; None where the journal knows more, because the server is gone."""
     try:
-        if run.binding.journal.pending():
+        # A record that the ledger does not know yet tells nothing of the run.
+        if any(one["kind"] != WRITTEN for one in run.binding.journal.pending()):
             return None
         state: Chain | ChainBroken | None
         try:
             state = run.check_chain()
         except ChainBroken as error:
             state = error
-        held = _whole(run.ledger, run.run_id, state)
-        return held if held.events else None
+        ledger = run.ledger
+        held = _whole(ledger, run.run_id, state)
+        return (held, ledger) if held.events else None
     except (CannotConnect, psycopg.Error):
         return None
 
@@ -114,7 +146,8 @@ def _from_folder(folder: Path, run_id: str) -> Dossier:
 def write_executed(notebook: NotebookNode, summary: Summary) -> Path:
     """Write the record of a run with its executed notebook as evidence; return the page."""
     folder = places.records() / summary.run_id
-    page, _ = _write(folder, notebook, _from_folder(folder, summary.run_id))
+    # The page that its own cell wrote shows nothing that is not in the notebook.
+    page, _ = _write(folder, notebook, _from_folder(folder, summary.run_id), keep=False)
     return page
 
 
@@ -132,14 +165,16 @@ def from_ledger(
     held = _whole(ledger, chosen, ledger.check_chain())
     folder, summary = places.records() / chosen, Summary(**held.summary)
     if standing and _stands(folder / PAGE, held):
-        return Written(folder / PAGE, summary, stands=True)
-    page, kept = _write(folder, synthesize(held.title, []), held, keep=True)
+        return Written(page=folder / PAGE, summary=summary, stands=True)
+    page, kept = _write(folder, synthesize(held.title, []), held)
     unknown = ""
     try:
-        _tell(ledger, held, page, actor=actor)
+        change, own = held.events[-1].change, _hashes(held, page)
+        tell(ledger, run_id=held.run_id, change=change, kind=WRITTEN, actor=actor, detail=own)
     except psycopg.Error as error:
         unknown = str(error).splitlines()[0]
-    return Written(page, summary, unknown, kept)
+    again = "call again, as a role that may write to the ledger, while nobody holds it"
+    return Written(page=page, summary=summary, unknown=unknown, next_step=again, kept=kept)
 
 
 def _stands(page: Path, held: Dossier) -> bool:
@@ -177,9 +212,9 @@ def page_of(held: Dossier) -> str:
 
 
 def _write(
-    folder: Path, notebook: NotebookNode, held: Dossier, *, keep: bool = False
+    folder: Path, notebook: NotebookNode, held: Dossier, *, keep: bool = True
 ) -> tuple[Path, Path | None]:
-    """Write page and facts; return the page, and where the one before it was put aside if it is to be kept."""
+    """Write page and facts; return the page, and where another that was there was put aside if it is to be kept."""
     folder.mkdir(parents=True, exist_ok=True)
     page, facts, kept = folder / PAGE, held.text, None
     contents = seal.close(export(notebook, Summary(**held.summary)), facts)
@@ -214,15 +249,10 @@ def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def _tell(ledger: Ledger, held: Dossier, page: Path, *, actor: str) -> None:
-    """Let the ledger know the files, so that one that was forged and sealed again is found."""
-    hashes = {
+def _hashes(held: Dossier, page: Path) -> Mapping[str, str]:
+    """Return what the ledger is to know of the files, so that one that was forged and sealed again is found."""
+    return {
         "file": page.name,
         "sha256": hashlib.sha256(page.read_bytes()).hexdigest(),
         "facts_sha256": hashlib.sha256(_bytes(held.text)).hexdigest(),
     }
-    with ledger.conn.transaction():
-        # Another run's transaction may hold the chain; a record does not wait for it for long.
-        ledger.conn.execute(f"SET LOCAL lock_timeout = {_WAIT_MS}".encode())
-        change = held.events[-1].change
-        ledger.event(run_id=held.run_id, change=change, kind=WRITTEN, actor=actor, detail=hashes)

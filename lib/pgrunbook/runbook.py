@@ -263,13 +263,12 @@ class Runbook:
         from pgrunbook.record import write_record
 
         self.run.finish(words(self.run.status(), acted=bool(self.run.outcomes)))
-        path = write_record(self.run, self.shown)
+        written = write_record(self.run, self.shown)
         chain = self.run.check_chain()
-        told = f": {path}" if kernel.attended() else ""
-        return View(
-            f"record written, event chain {'unbroken' if chain else 'not begun'}{told}",
-            facts={"file": path.name, "run": self.run.run_id, "chain": str(chain)},
-        )
+        told = f": {written.page}" if kernel.attended() else ""
+        said = [f"record written, event chain {'unbroken' if chain else 'not begun'}{told}", *written.remarks]
+        facts = {"file": written.page.name, "run": self.run.run_id, "chain": str(chain)}
+        return View("\n".join(said), facts=facts)
 
     def _show_board(self, step: str) -> None:
         """Let the record tell the board that stopped a step."""

@@ -30,11 +30,10 @@ def sign(file: Path, key: str) -> Path:
     """Sign a file with a private key, or with the agent's where `key` is a public one; return the signature.
 
     A passphrase is asked for by ssh-keygen itself, in a terminal; without one an encrypted key is refused. Raises
-    NotSigned.
+    NotSigned; then a signature that was there is as it was.
     """
     path = Path(key).expanduser()
     target = beside(file)
-    target.unlink(missing_ok=True)
 
     def failed(found: str, next_step: str, details: Sequence[str] = ()) -> NotSigned:
         return NotSigned(file=str(file), found=found, details=details, next_step=next_step)
