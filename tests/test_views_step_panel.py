@@ -133,6 +133,13 @@ def test_who_is_in_the_way_can_be_ended_after_a_second_question(panel: StepPanel
     assert panel.confirmed() == []
 
 
+def test_a_row_that_is_too_long_wraps_and_cuts_no_button(panel: StepPanel) -> None:
+    panel.update(Frame(1.0), [blocker()])
+    (row,) = panel.rows.children
+    assert row.layout.flex_flow == "row wrap"
+    assert [one.layout.flex for one in row.children[1:]] == ["0 0 auto"] * 2
+
+
 def test_two_quick_clicks_ask_once(panel: StepPanel) -> None:
     panel.update(Frame(1.0), [blocker()])
     press(panel, "End its session")

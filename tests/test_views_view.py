@@ -119,3 +119,16 @@ def test_where_somebody_watches_a_picture_has_words_that_can_be_spoken(
     kept = shown({"data": data, "metadata": metadata}, prefix="a")
     assert (kept.html, kept.note) == ("", "")
     assert "<svg" in kept.figure
+
+
+def test_where_somebody_watches_a_table_fits_a_narrow_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "derived_unique_index_on_classes"
+    view = View("verdict", html=to_html([{name: name, "code": "a_<b>_c"}]))
+    saved = view._repr_mimebundle_()[0]["text/html"]
+    assert "<style>" not in saved
+    monkeypatch.setattr(kernel, "attended", lambda: True)
+    watched = view._repr_mimebundle_()[0]["text/html"]
+    assert watched.startswith("<style>table.pgrunbook{")
+    assert watched.replace("<wbr>", "").endswith(saved)
+    assert ">derived_<wbr>unique_<wbr>index_<wbr>on_<wbr>classes</td>" in watched
+    assert "a_&lt;b&gt;_c" in watched

@@ -42,9 +42,10 @@ SETTINGS = {
     "@jupyterlab/apputils-extension:themes": {"adaptive-theme": True},
 }
 PATIENCE_MS = 60_000
-# What sticks out of an output that cannot be scrolled to it.
-CUT = """output => getComputedStyle(output).overflowX == 'auto' ? [] : [...output.querySelectorAll('*')]
-    .filter(one => one.getBoundingClientRect().right > output.getBoundingClientRect().right + 1)
+# What sticks out of an output, to be scrolled to or not, and buttons whose words do not fit them.
+CUT = """output => [...output.querySelectorAll('*')]
+    .filter(one => one.getBoundingClientRect().right > output.getBoundingClientRect().right + 1
+        || one.tagName == 'BUTTON' && one.scrollWidth > one.clientWidth)
     .map(one => one.outerHTML.slice(0, 80))"""
 
 
@@ -242,11 +243,11 @@ class Operator:
             self.page.locator(f'body[data-jp-theme-light="{str(theme == "light").lower()}"]').wait_for(
                 state="attached"
             )
-            for width in (1024, 1280):
+            for width in (1024, 1440):
                 self.page.set_viewport_size({"width": width, "height": 1000})
                 shown.scroll_into_view_if_needed()
                 self.look(f"{name}_{width}_{theme}")
-                assert shown.evaluate(CUT) == [], (name, width, theme)
+                assert (shown.evaluate(CUT), name, width, theme) == ([], name, width, theme)
         self.page.set_viewport_size(wide)
 
     def cell(self, source: str) -> Locator:

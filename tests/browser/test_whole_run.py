@@ -40,13 +40,15 @@ def test_a_person_runs_a_change_with_an_obstacle_by_clicks(operator: Operator) -
     operator.looks_well("gate", f'gate("{REMEDY}")')
     operator.answer("GO", word="APPLY")
 
-    reader = operator.somebody("month end report")
+    who = "month end report, by the night job of host 17 of accounting"
+    reader = operator.somebody(who)
     page.get_by_text("Gate 001: ").wait_for()
     assert operator.conn.execute("SELECT count(*) FROM example WHERE label IS NULL").fetchone() == (0,)
     operator.look("02_gate")
     operator.answer("GO", word="APPLY")
-    operator.waits_in_the_way("month end report")
+    operator.waits_in_the_way(who)
     operator.look("03_in_the_way")
+    operator.looks_well("in_the_way", 'apply("001")')
     # Nobody waits behind us: another reader and a writer get through at once.
     operator.conn.execute("SET statement_timeout TO '1s'; UPDATE example SET note = 'x' WHERE id = 1")
     operator.button("Cancel").click()

@@ -18,9 +18,14 @@ def view(found: Bearings, *, live: bool) -> View:
     done = sum(place.done for place in found.places)
     said = f"{found.change}: {done} of {counted(len(found.places), 'step')} done"
     shown = rows(found)
-    kept = (
-        shown if live else [{name: row[name] for name in ("step", "title", "status", "why")} for row in shown]
-    )
+    last = "what became of it" if live else "why"
+    kept = [
+        {
+            **{name: row[name] for name in ("step", "title", "status")},
+            last: _told(row) if live else row["why"],
+        }
+        for row in shown
+    ]
     html = table.to_html(kept, caption=said)
     if found.remedies:
         states = [{"remedy": name, "status": state} for name, state in found.remedies.items()]
@@ -39,6 +44,21 @@ def view(found: Bearings, *, live: bool) -> View:
 def rows(found: Bearings) -> list[dict[str, object]]:
     """Return one row a step: what became of it, when, by whom, how long it took and the worst stall."""
     return [_row(place) for place in found.places]
+
+
+def _told(row: dict[str, object]) -> str:
+    """Return a row's last columns as one: eight of them are too many for a page beside its folders.
+
+    >>> _told({"why": "-", "when": "02:00 UTC", "by": "ann", "took": "1 s", "worst stall": "6 ms"})
+    '02:00 UTC by ann, took 1 s, worst stall 6 ms'
+    >>> _told({"why": "gate closed", "when": "-", "by": "-", "took": "-", "worst stall": "-"})
+    'gate closed'
+    """
+    by = f" by {row['by']}" if row["by"] != NOTHING else ""
+    parts = [f"{row['when']}{by}"] if row["when"] != NOTHING else []
+    parts += [f"{name} {row[name]}" for name in ("took", "worst stall") if row[name] != NOTHING]
+    why = [str(row["why"])] if row["why"] != NOTHING else []
+    return "; ".join([*why, *[", ".join(parts)] * bool(parts)]) or NOTHING
 
 
 def _row(place: Place) -> dict[str, object]:

@@ -10,7 +10,7 @@ from IPython.display import clear_output
 
 from pgrunbook.views.text import shorten, visible
 
-__all__ = ["WAITING", "WORKING", "close", "escaped", "family", "html", "markup"]
+__all__ = ["WAITING", "WORKING", "beside", "close", "escaped", "family", "html", "markup"]
 
 _LONGEST = 400  # characters of one line
 WAITING, WORKING = "#d97706", "#2563eb"
@@ -38,6 +38,11 @@ def markup(colour: str, title: str, rows: Any, note: str = "") -> str:
 def escaped(text: str) -> str:
     """Return text of anybody's as HTML of one line, cut where it is too long."""
     return escape(visible(shorten(text, _LONGEST)))
+
+
+def beside(*widgets: Any) -> Any:
+    """Return widgets side by side, and below each other where the page is too narrow for all of them."""
+    return ipywidgets.HBox(widgets, layout={"flex_flow": "row wrap"})
 
 
 def close(box: Any) -> None:

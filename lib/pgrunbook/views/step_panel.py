@@ -13,7 +13,7 @@ from pgrunbook import signalling
 from pgrunbook.patience import Blocker
 from pgrunbook.views.gauges import share_gauge, stall_gauge
 from pgrunbook.views.lifeline import display
-from pgrunbook.views.panel import WAITING, WORKING, close, escaped, family, html, markup
+from pgrunbook.views.panel import WAITING, WORKING, beside, close, escaped, family, html, markup
 from pgrunbook.views.units import duration
 
 __all__ = ["FRAME_S", "Frame", "Signal", "StepPanel"]
@@ -102,7 +102,7 @@ class StepPanel:
         self.cancel.on_click(self._pressed)
         self.effect = ipywidgets.HTML(_note(_CANCEL))
         self.rows = ipywidgets.VBox([])
-        stop = [ipywidgets.HBox([self.cancel, self.effect])] if self.stoppable else []
+        stop = [beside(self.cancel, self.effect)] if self.stoppable else []
         self.box = ipywidgets.VBox([self.text, self.picture, self.rows, *stop])
         display(self.box)
 
@@ -164,16 +164,18 @@ class StepPanel:
             what = "Cancel the statement" if asking.statement_only else "End the session"
             yes = self._button(f"Yes, {what.lower()}", "danger", lambda: self._confirm(asking))
             no = self._button("No", "", lambda: self._ask(None))
-            return ipywidgets.HBox([ipywidgets.HTML(escaped(f"{what} of {who}?")), yes, no])
+            return beside(ipywidgets.HTML(escaped(f"{what} of {who}?")), yes, no)
         buttons = [
             self._button(text, "", functools.partial(self._ask, Signal(blocker, only)))
             for text, only in (("Cancel its statement", True), ("End its session", False))
             if not signalling.stays(blocker, statement_only=only)
         ]
-        return ipywidgets.HBox([ipywidgets.HTML(escaped(who)), *buttons])
+        return beside(ipywidgets.HTML(escaped(who)), *buttons)
 
     def _button(self, text: str, style: str, pressed: Callable[[], None]) -> Any:
-        button = ipywidgets.Button(description=text, button_style=style, layout={"width": "auto"})
+        button = ipywidgets.Button(
+            description=text, button_style=style, layout={"width": "auto", "flex": "0 0 auto"}
+        )
         button.on_click(lambda _button: pressed())
         return button
 

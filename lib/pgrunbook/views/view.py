@@ -24,6 +24,17 @@ FIGURE = '<div class="pgrunbook-figure">'
 KEY = "pgrunbook"
 # The fact that names the section of a record that shows the same as an output, drawn from the ledger.
 SECTION = "section"
+# How a table of ours fits the page of whoever watches: long names break at their joints, or anywhere, cells
+# begin at the top, and a table of few columns leaves its caption room. What is saved without a person has none of it.
+_FITTING = (
+    "<style>table.pgrunbook{min-width:min(100%,40em)}"
+    "table.pgrunbook :is(td,th){vertical-align:top;padding:.35em .6em;overflow-wrap:break-word}"
+    "table.pgrunbook :is(.time,td.number){white-space:nowrap}"
+    "table.pgrunbook td:is(.long,.hash){min-width:14em;overflow-wrap:anywhere}</style>"
+)
+_CELL = re.compile(r"(<td\b[^>]*>)(.*?)(?=</td>)")
+_LONG_NAME = re.compile(r"[\w.]{16,}")
+_JOINT = re.compile(r"[_.]")
 # JupyterLab sets every cell to the right, and of all that could change that lets only this through.
 _LEFT = r'<\1 style="text-align: left"\2'
 _WORDS = re.compile(r'<(caption|td|th)\b((?![^>]*class="number")[^>]*>)')
@@ -38,6 +49,17 @@ def literal(html: str) -> str:
     '<div class="mathjax_ignore"><b>from $1 to $2</b></div>'
     """
     return f'<div class="mathjax_ignore">{html}</div>' if _MATH.search(_PRE.sub("", html)) else html
+
+
+def fitting(html: str) -> str:
+    """Return HTML whose tables fit a narrow page.
+
+    >>> fitting("<td>a_short_name, unique_code_of_running_classes</td>").partition("</style>")[2]
+    '<td>a_short_name, unique_<wbr>code_<wbr>of_<wbr>running_<wbr>classes</td>'
+    """
+    return _FITTING + _CELL.sub(
+        lambda cell: cell[1] + _LONG_NAME.sub(lambda name: _JOINT.sub(r"\g<0><wbr>", name[0]), cell[2]), html
+    )
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -72,7 +94,9 @@ class View:
         self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
     ) -> tuple[dict[str, str], dict[str, dict[str, object]]]:
         whole = self.data()
-        if self.png and not self.html and kernel.attended():
+        if self.html and kernel.attended():
+            whole["text/html"] = fitting(whole["text/html"])
+        elif self.png and kernel.attended():
             # Of an output JupyterLab shows one part alone, and an image without words for a screen reader.
             alt = escape(visible(str(self.facts.get("picture") or self.text)))
             said = "".join(f"<div>{escape(visible(line))}</div>" for line in self.text.splitlines())
