@@ -27,7 +27,9 @@ _LOOKS = {
     HELD_BACK: ("#ffffff", "M3 0V6"),
     HOLDS: ("#E69F00", "M0 3H6"),
 }
-_MOST, _LEFT, _WIDTH, _RIGHT, _ROW, _TOP = 6, 190, 420, 250, 20, 4
+_MOST, _LEFT, _WIDTH, _RIGHT, _ROW, _TOP = 6, 180, 270, 170, 20, 4
+_TOTAL = _LEFT + _WIDTH + _RIGHT
+_KEYS = 3  # of the legend, side by side
 _STEPS_S = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600)
 
 
@@ -53,16 +55,15 @@ def live_waits(ours: Sequence[Spell], others: Sequence[Spell]) -> str:
     left_out = len({one.pid for one in others}) - sum(1 for name, _ in rows if name != _ME)
     end = reach(max(one.end_ms for one in (*ours, *others)))
     present = [side for side in _LOOKS if any(one.side == side for one in (*ours, *others))]
-    height = _TOP + _ROW * len(rows) + 40
+    height = _TOP + _ROW * len(rows) + 22 + 18 * -(-len(present) // _KEYS)
     said = says(ours, others)
     parts = [_hatches(present)]
     for place, (name, spells) in enumerate(rows):
         parts.append(_row(_TOP + _ROW * place, name, spells, end))
     parts.append(_axis(_TOP + _ROW * len(rows), end, left_out))
     parts.append(_legend(_TOP + _ROW * len(rows) + 24, present))
-    total = _LEFT + _WIDTH + _RIGHT
     return (
-        f'<svg role="img" aria-label="{escape(said)}" viewBox="0 0 {total} {height}" width="{total}"'
+        f'<svg role="img" aria-label="{escape(said)}" viewBox="0 0 {_TOTAL} {height}" width="{_TOTAL}"'
         f' style="max-width:100%;background:#fff" font-family="sans-serif" font-size="12">'
         f"<desc>{escape(said)}</desc>{''.join(parts)}</svg>"
     )
@@ -149,15 +150,15 @@ def _axis(top: float, end: float, left_out: int) -> str:
 
 
 def _legend(top: float, present: Sequence[str]) -> str:
-    parts, x = [], 8
-    for side in present:
+    parts = []
+    for number, side in enumerate(present):
+        x, y = 8 + _TOTAL // _KEYS * (number % _KEYS), top + 18 * (number // _KEYS)
         fill, hatch = _LOOKS[side]
-        place = f'x="{x}" y="{top}" width="18" height="12" stroke="#1f2328" stroke-width=".6"'
+        place = f'x="{x}" y="{y}" width="18" height="12" stroke="#1f2328" stroke-width=".6"'
         parts.append(f'<rect {place} fill="{fill}"/>')
         if hatch:
             parts.append(f'<rect {place} fill="url(#{_id(side)})"/>')
-        parts.append(f'<text x="{x + 24}" y="{top + 10}">{_SAYS[side]}</text>')
-        x += 40 + 7 * len(_SAYS[side])
+        parts.append(f'<text x="{x + 24}" y="{y + 10}">{_SAYS[side]}</text>')
     return "".join(parts)
 
 
