@@ -7,6 +7,7 @@ import contextlib
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from pgrunbook.workloads.job_scheduler import Execution
@@ -19,6 +20,7 @@ class Hand:
 
     begun: list[Execution] = field(default_factory=list)
     cancelled: list[int] = field(default_factory=list)
+    cancelled_at: list[datetime] = field(default_factory=list)
     go: threading.Event = field(default_factory=threading.Event)
     output: Any = None
 
@@ -28,6 +30,7 @@ class Hand:
             while not self.go.is_set():
                 await asyncio.sleep(0.005)
         except asyncio.CancelledError:
+            self.cancelled_at.append(datetime.now(UTC))
             self.cancelled.append(execution.id)
             raise
         return self.output

@@ -52,7 +52,7 @@ def pgbouncer(database: str, mode: str, *options: str) -> Iterator[str]:
         yield conninfo
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
         shutil.rmtree(folder, ignore_errors=True)
 
 

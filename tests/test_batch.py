@@ -7,8 +7,9 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -48,6 +49,23 @@ def script(folder: Path, text: str = SIZED) -> Script:
     return throwaway.write(folder, throwaway.changed({"remedy/10_doubled_codes.sql": text})).remedies[0]
 
 
+def cancelled_in_its_sleep(work: Connection, cancel: Callable[[], object], eventually: Any) -> None:
+    """Let a connection sleep until it is cancelled, which happens once it does."""
+    sleeps = "SELECT count(*) FROM pg_stat_activity WHERE pid = %s AND wait_event = 'PgSleep'"
+
+    def when_it_sleeps() -> None:
+        with contextlib.closing(psycopg.connect(work.info.dsn, autocommit=True)) as other:
+            eventually(lambda: other.execute(sleeps, (session.pid(work),)).fetchone() == (1,))
+            cancel()
+
+    with ThreadPoolExecutor(1) as pool:
+        cancelling = pool.submit(when_it_sleeps)
+        try:
+            work.execute("SELECT pg_sleep(30)")
+        finally:
+            cancelling.result()
+
+
 def slow(conn: Connection, rules: Rules, row_s: float) -> Callable[[int, RowHold], int]:
     """An attempt that needs so long for each row that it changes."""
 
@@ -65,7 +83,7 @@ def slow(conn: Connection, rules: Rules, row_s: float) -> Callable[[int, RowHold
 
 
 def test_the_size_is_a_setting_of_the_batch_alone(work: Connection, look: Connection, tmp_path: Path) -> None:
-    rules = Rules(start=7)
+    rules = Rules(stall_ms=5_000, start=7)
     asked = []
 
     def attempt(size: int, _hold: RowHold) -> None:
@@ -151,7 +169,7 @@ def test_it_pauses_as_long_as_it_worked(work: Connection, look: Connection, tmp_
 def test_a_row_that_somebody_holds_is_waited_for(
     work: Connection, look: Connection, elsewhere: Elsewhere, tmp_path: Path
 ) -> None:
-    rules = Rules(share=1.0, start=1)
+    rules = Rules(stall_ms=5_000, share=1.0, start=1)
     elsewhere.begin_and_hold("UPDATE things SET code = 'theirs' WHERE id = 1")
     tries = []
 
@@ -186,7 +204,7 @@ def test_a_rollback_that_was_cancelled_itself_is_done_again(
 
 
 def test_who_asks_to_stop_is_heard_before_our_own_limit(
-    work: Connection, look: Connection, tmp_path: Path
+    work: Connection, look: Connection, tmp_path: Path, eventually: Callable[..., Any]
 ) -> None:
     class Stop(Exception):
         pass
@@ -199,19 +217,18 @@ def test_who_asks_to_stop_is_heard_before_our_own_limit(
 
     def attempt(_size: int, _hold: RowHold) -> None:
         wanted.set()
-        threading.Timer(0.1, work.cancel_safe).start()
-        work.execute("SELECT pg_sleep(30)")
+        cancelled_in_its_sleep(work, work.cancel_safe, eventually)
 
     with pytest.raises(Stop):
         Batches(work, look, script(tmp_path), Rules(stall_ms=60_000, checkpoint=checkpoint)).one(attempt)
 
 
 def test_a_statement_that_somebody_else_cancels_is_a_failure(
-    work: Connection, look: Connection, elsewhere: Elsewhere, tmp_path: Path
+    work: Connection, look: Connection, elsewhere: Elsewhere, tmp_path: Path, eventually: Callable[..., Any]
 ) -> None:
     def attempt(_size: int, _hold: RowHold) -> None:
-        elsewhere.submit("SELECT pg_sleep(0.2), pg_cancel_backend(%s)", (session.pid(work),))
-        work.execute("SELECT pg_sleep(30)")
+        cancel = "SELECT pg_cancel_backend(%s)"
+        cancelled_in_its_sleep(work, lambda: elsewhere.execute(cancel, (session.pid(work),)), eventually)
 
     with pytest.raises(RemedyFailed, match="canceling statement due to user request"):
         Batches(work, look, script(tmp_path), Rules(stall_ms=60_000)).one(attempt)
@@ -260,7 +277,7 @@ def test_a_commit_whose_answer_is_lost_is_called_unknown(
         door.fire = lambda _wire: False
         bound = target.rehearsal(make_conninfo(database, host=folder))
         with contextlib.closing(door), session.connect(bound, purpose="work") as behind:
-            batches = Batches(behind, look, script(tmp_path), Rules(share=1.0))
+            batches = Batches(behind, look, script(tmp_path), Rules(stall_ms=60_000, share=1.0))
             batches.one(lambda _size, _hold: 0)
             asked = len(door.seen)
             # As many messages as before, then BEGIN, UPDATE and COMMIT.

@@ -225,7 +225,7 @@ def test_the_first_code_of_a_prefix_is_made_by_one_session_at_a_time(
     waiting = other.submit(CREATE)
     waits(other)
     first.execute(ending)
-    assert waiting.result(10) == [{"class_code": PREFIX + second}]
+    assert waiting.result(60) == [{"class_code": PREFIX + second}]
 
 
 # --- the guard ---------------------------------------------------------------------------------------------
@@ -293,9 +293,9 @@ def test_a_made_up_code_waits_for_a_generator_that_holds_the_counter(
     generator.execute(ending)
     if refused:
         with pytest.raises(errors.UniqueViolation):
-            waiting.result(10)
+            waiting.result(60)
     else:
-        assert waiting.result(10) == [{"class_code": PREFIX + "0001"}]
+        assert waiting.result(60) == [{"class_code": PREFIX + "0001"}]
     assert (codes(room), counters(room)) == ([PREFIX + "0001"], {PREFIX: 1})
 
 
@@ -308,7 +308,7 @@ def test_a_generator_waits_for_a_made_up_code(
     waiting = generator.submit(CREATE)
     waits(generator)
     maker.execute(ending)
-    assert waiting.result(10) == [{"class_code": PREFIX + issued}]
+    assert waiting.result(60) == [{"class_code": PREFIX + issued}]
 
 
 def test_a_code_of_the_generator_costs_the_guard_one_read_and_no_lock(room: Conn) -> None:
@@ -362,7 +362,7 @@ def test_two_prefixes_in_opposite_orders_are_a_deadlock_of_the_callers(
     waits(one)
     with pytest.raises(errors.DeadlockDetected):
         other.execute("SELECT next_class_code('1', 'A', 'B')")
-    assert waiting.result(10) == [{"code": "2-A-B-0001"}]
+    assert waiting.result(60) == [{"code": "2-A-B-0001"}]
 
 
 # --- the first fill ----------------------------------------------------------------------------------------
@@ -410,7 +410,7 @@ def test_the_first_fill_waits_for_a_code_that_is_just_made_up(
     filling = filler.submit(CHANGE.step("005").migrate.text.encode())
     waits(filler)
     maker.execute(ending)
-    filling.result(10)
+    filling.result(60)
     assert counters(conn) == {PREFIX: last}
 
 
@@ -424,7 +424,7 @@ def test_a_code_made_up_during_the_first_fill_waits_and_lifts_the_counter(
     making: Future[Any] = maker.submit(made_up(5))
     waits(maker)
     filler.release()
-    making.result(10)
+    making.result(60)
     assert counters(conn) == {PREFIX: 5}
 
 
@@ -438,7 +438,7 @@ def test_the_trigger_waits_for_every_writer_that_it_does_not_see(
     adding = runner.submit(CHANGE.step("004").migrate.text.encode())
     waits(runner)
     writer.release()
-    adding.result(10)
+    adding.result(60)
     perform(conn, "005")
     assert counters(conn) == {PREFIX: 5}
 

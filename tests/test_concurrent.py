@@ -255,8 +255,8 @@ def test_a_build_that_goes_on_elsewhere_is_waited_for_and_kept(
     eventually(lambda: len(looks) >= 3)
     assert not clearing.done()
     writer.release()
-    build.result(timeout=10)
-    assert clearing.result(timeout=10) is False
+    build.result(timeout=60)
+    assert clearing.result(timeout=60) is False
     state = concurrent.index_state(ours, named("i"))
     assert state is not None
     assert (state.is_valid, state.built_by) == (True, None)
@@ -278,8 +278,8 @@ def test_a_build_that_fails_elsewhere_is_waited_for_and_cleared(
     eventually(lambda: looks)
     writer.release()
     with pytest.raises(psycopg.errors.UniqueViolation):
-        build.result(timeout=10)
-    assert clearing.result(timeout=10) is True
+        build.result(timeout=60)
+    assert clearing.result(timeout=60) is True
     assert not exists(conn, "i")
 
 
@@ -306,9 +306,9 @@ def test_a_build_of_a_role_whose_progress_is_hidden_is_waited_for_too(
             )
             eventually(lambda: len(looks) >= 3 or clearing.done())
             writer.release()
-            build.result(timeout=10)
+            build.result(timeout=60)
             # Dropping it would have waited for the build, and then dropped what it had made.
-            assert clearing.result(timeout=10) is False
+            assert clearing.result(timeout=60) is False
             state = concurrent.index_state(small, named("i"))
             assert state is not None
             assert state.is_valid
@@ -333,7 +333,7 @@ def test_waiting_for_a_build_can_be_stopped(
         concurrent.clear_invalid(ours, named("i"), checkpoint=stop)
     assert exists(conn, "i")
     writer.release()
-    build.result(timeout=10)
+    build.result(timeout=60)
 
 
 def test_a_build_whose_client_was_killed_goes_on_and_is_seen_to_its_end(
@@ -352,7 +352,7 @@ def test_a_build_whose_client_was_killed_goes_on_and_is_seen_to_its_end(
     client.close()
     waiting = pool.submit(concurrent.wait_for_build, ours, named("i"), checkpoint=lambda: None)
     elsewhere.release()
-    state = waiting.result(timeout=10)
+    state = waiting.result(timeout=60)
     assert state is not None
     assert (state.is_valid, state.built_by) == (True, None)
 
@@ -403,4 +403,4 @@ def test_a_build_that_still_runs_is_left_and_told(
         'the server still builds index "i"; the next apply watches it to its end'
     )
     writer.release()
-    build.result(timeout=10)
+    build.result(timeout=60)

@@ -667,7 +667,7 @@ def test_who_locks_waits_for_a_change_that_was_first(
     locking = locker.submit(LOCK)
     waits(locker)
     planner.release()
-    locking.result(timeout=10)
+    locking.result(timeout=60)
     assert value(ben, "SELECT lock_enforced FROM cycle") is True
 
 
@@ -683,7 +683,7 @@ def test_a_change_waits_for_who_locks_and_is_refused_then(
     waits(planner)
     locker.release()
     with pytest.raises(psycopg.Error) as caught:
-        changing.result(timeout=10)
+        changing.result(timeout=60)
     assert caught.value.sqlstate == LOCKED
     assert value(ben, look) == before
 
@@ -696,7 +696,7 @@ def test_a_change_passes_when_the_lock_is_taken_back_by_a_rollback(
     changing = planner.submit(set_quota(BEN, 7))
     waits(planner)
     locker.execute("ROLLBACK")
-    changing.result(timeout=10)
+    changing.result(timeout=60)
     assert value(ben, f"SELECT quota FROM plan_item WHERE id = {item(BEN, 7)}") == 9
 
 
@@ -729,7 +729,7 @@ def test_a_week_that_becomes_a_locked_one_cannot_be_filled_meanwhile(
     # For everybody else it is week 6 still, and no lock is enforced: this one comes before the lock.
     assert changed(ben, set_quota(BEN, 6)) == 1
     mover.release()
-    locking.result(timeout=10)
+    locking.result(timeout=60)
     assert refusal(ben, set_quota(BEN, 6, 8)) == LOCKED
 
 
@@ -742,7 +742,7 @@ def test_two_who_add_the_same_goal_are_one(elsewheres: Sessions, waits: Waits, b
     waits(second)
     first.release()
     with pytest.raises(errors.UniqueViolation):
-        adding.result(timeout=10)
+        adding.result(timeout=60)
 
 
 # --- tenants -----------------------------------------------------------------------------------------------

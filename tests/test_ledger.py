@@ -310,9 +310,9 @@ def test_a_waiting_second_runner_does_not_deadlock_the_build_of_the_first(
         seen = len(refusals)
         eventually(lambda: len(refusals) > seen + 20)
         elsewhere.release()
-        build.result(timeout=10)
+        build.result(timeout=60)
         ended.set()
-        polling.result(timeout=10)
+        polling.result(timeout=60)
     assert session.value(conn, "SELECT indisvalid FROM pg_index WHERE indexrelid = 'i'::regclass") is True
 
 

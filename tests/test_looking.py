@@ -135,7 +135,7 @@ def test_who_leaves_is_noticed_before_the_next_look(
         eventually(lambda: waiting.glances >= 10)
         assert not waiting.future.done()
         elsewhere.release()
-        waiting.future.result(timeout=10)
+        waiting.future.result(timeout=60)
 
 
 @pytest.mark.usefixtures("seldom")
@@ -148,7 +148,7 @@ def test_who_ends_their_session_is_noticed_too(
     with Waiting(looks, oldest) as waiting:
         eventually(lambda: waiting.glances >= 3)
         elsewhere.connection.close()
-        waiting.future.result(timeout=10)
+        waiting.future.result(timeout=60)
 
 
 @pytest.mark.usefixtures("seldom")
@@ -157,7 +157,7 @@ def test_who_has_come_back_in_a_younger_transaction_had_left(look: Connection, e
     looks = Looks(look, ON_T, None)
     [now] = looks.take()
     with Waiting(looks, dataclasses.replace(now, age_ms=3_600_000.0)) as waiting:
-        waiting.future.result(timeout=10)
+        waiting.future.result(timeout=60)
 
 
 def lasts(looks: Looks, oldest: Blocker) -> bool:
@@ -202,7 +202,7 @@ def test_the_operator_can_stop_it_between_two_looks(
     with Waiting(looks, oldest) as waiting:
         eventually(lambda: waiting.glances >= 1)
     with pytest.raises(InterruptedError):
-        waiting.future.result(timeout=10)
+        waiting.future.result(timeout=60)
 
 
 def test_who_leaves_during_a_look_is_not_taken_for_a_hidden_one(

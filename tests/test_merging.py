@@ -142,7 +142,7 @@ def test_a_live_run_is_left_alone_and_a_killed_one_is_not(bind: Bind, database: 
         assert told(second, "run-1") == []
         second.close()
         os.kill(process.pid, signal.SIGKILL)
-        process.wait(10)
+        process.wait(60)
     third = bind("run-3")
     third.begin_writing()
     assert told(third, "run-1") == [("alone", "bob", None)]

@@ -49,7 +49,7 @@ def test_a_step_that_makes_others_wait_is_seen_with_all_observers(
         eventually(lambda: watch.observation.worst_stall_ms > 60)
         ours.execute("CREATE INDEX i ON t (a)")
         ours.release()
-        waiting.result(timeout=10)
+        waiting.result(timeout=60)
         assert watchers(conn)
     observation = watch.observation
     assert observation.problem == ""
@@ -77,7 +77,7 @@ def test_a_build_is_seen_while_it_is_held_up(
         build = ours.submit("CREATE INDEX CONCURRENTLY i ON t (a)")
         eventually(lambda: any(one.waits_for == writer.pid for one in watch.observation.builds))
         writer.release()
-        build.result(timeout=10)
+        build.result(timeout=60)
     observation = watch.observation
     assert observation.builds[0].phase == "waiting for writers before build"
     # It waits, but nobody behind it.

@@ -86,10 +86,10 @@ def test_each_waiting_session_has_its_side(
     for holder in (reader, other_holder):
         holder.release()
     for one in waiting[:2]:
-        one.result(timeout=10)
+        one.result(timeout=60)
     behind.execute("ROLLBACK")
     for one in waiting[2:]:
-        one.result(timeout=10)
+        one.result(timeout=60)
 
 
 def test_a_wait_for_a_row_says_so(
@@ -102,7 +102,7 @@ def test_a_wait_for_a_row_says_so(
     [wait] = sampled(look, ours.pid).values()
     assert (wait.side, wait.relation, wait.wants) == (Side.BEHIND_US, "transactionid", "ShareLock")
     ours.release()
-    waiting.result(timeout=10)
+    waiting.result(timeout=60)
 
 
 def test_a_role_that_may_not_see_other_sessions_sees_their_waits(
@@ -124,7 +124,7 @@ def test_a_role_that_may_not_see_other_sessions_sees_their_waits(
         assert (wait.pid, wait.side) == (behind.pid, Side.BEHIND_US)
         assert wait.waited_ms > 0
         ours.release()
-        waiting.result(timeout=10)
+        waiting.result(timeout=60)
     finally:
         conn.execute("DROP ROLE small")
 

@@ -49,7 +49,7 @@ def test_a_build_that_is_held_up_names_its_phase_and_whom_it_waits_for(
     others.sample(look, 7.5)
     assert others.builds == []
     writer.release()
-    build.result(timeout=10)
+    build.result(timeout=60)
     seen = len(progress.builds)
     progress.sample(look, 9.0)
     progress.after(look)
@@ -93,7 +93,7 @@ def test_who_is_waited_for_is_told_with_what_they_do_and_since_when(
     )
     assert (last.lockers_done, last.lockers_total, last.waits_for) == (0, 1, writer.pid)
     writer.release()
-    build.result(timeout=10)
+    build.result(timeout=60)
 
 
 def test_a_snapshot_of_another_table_is_told_too(
@@ -105,7 +105,7 @@ def test_a_snapshot_of_another_table_is_told_too(
     last = watching(look, builder.pid, eventually)
     assert (last.phase, last.waits_for) == ("waiting for old snapshots", report.pid)
     report.release()
-    build.result(timeout=10)
+    build.result(timeout=60)
 
 
 def test_a_prepared_transaction_is_named(
@@ -122,7 +122,7 @@ def test_a_prepared_transaction_is_named(
         " prepared transaction 'half', prepared, since then"
     )
     assert last.waits_for is None
-    build.result(timeout=10)
+    build.result(timeout=60)
 
 
 def test_a_drop_and_a_wait_for_the_tables_lock_have_no_progress_of_their_own_and_are_told(
@@ -138,7 +138,7 @@ def test_a_drop_and_a_wait_for_the_tables_lock_have_no_progress_of_their_own_and
         reader.pid,
     )
     reader.release()
-    drop.result(timeout=10)
+    drop.result(timeout=60)
     vacuum.begin_and_hold("LOCK TABLE t IN SHARE UPDATE EXCLUSIVE MODE")
     build = builder.submit("CREATE INDEX CONCURRENTLY i ON t (a)")
     last = watching(look, builder.pid, eventually)
@@ -148,7 +148,7 @@ def test_a_drop_and_a_wait_for_the_tables_lock_have_no_progress_of_their_own_and
     inside.sample(look, 1.0)
     assert inside.builds == []
     vacuum.release()
-    build.result(timeout=10)
+    build.result(timeout=60)
 
 
 def test_a_role_that_may_not_see_others_is_told_what_it_may_see(
@@ -166,7 +166,7 @@ def test_a_role_that_may_not_see_others_is_told_what_it_may_see(
         assert last.awaited[0].pid == writer.pid
         assert "INSERT" not in last.words
     writer.release()
-    build.result(timeout=10)
+    build.result(timeout=60)
 
 
 def test_counts_are_told_in_words() -> None:

@@ -77,6 +77,6 @@ def test_a_table_that_somebody_holds_is_not_waited_for(
         getattr(size, moment)(look)
         if moment == held:
             elsewhere.release()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     assert size.changes == []
     assert look.info.transaction_status is psycopg.pq.TransactionStatus.IDLE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,8 +17,10 @@ from throwaway import FILES, NAME, TABLE, changed, refused, running, write
 
 from pgrunbook import concurrent, outside, session
 from pgrunbook.errors import RowsInTheWay, StepCancelled, WindowEnded
+from pgrunbook.hold import Hold
 from pgrunbook.job import Hands, Job
 from pgrunbook.ledger import Status
+from pgrunbook.observers import Observation
 
 if TYPE_CHECKING:
     from conftest import Elsewhere
@@ -67,7 +70,7 @@ def test_a_cancelled_build_does_not_wait_for_the_one_who_holds_it_up(
             eventually(lambda: session.value(conn, WAITS))
             run.cancel()
             with pytest.raises(StepCancelled) as caught:
-                applied.result(20)
+                applied.result(60)
         assert str(caught.value) == (
             "002_build_index was cancelled\n"
             '  an invalid index "things_code" may be left behind (canceling statement due to lock timeout);'
@@ -154,12 +157,32 @@ COMMENTED = (
 # --- the window --------------------------------------------------------------------------------------------
 
 
+class Window(Hold):
+    """A window that ends as soon as somebody was seen to be waited for."""
+
+    def __init__(self, work: session.Connection, waited_for: threading.Event) -> None:
+        super().__init__(work, 0)
+        self.waited_for = waited_for
+
+    def _count(self) -> None:
+        while not (self.waited_for.is_set() or self._end.wait(0.01)):
+            pass
+        super()._count()
+
+
 @pytest.fixture
 def short_window(monkeypatch: pytest.MonkeyPatch) -> None:
     perform = outside.perform
 
     def hurried(job: Any, hands: Any, *rest: Any) -> Any:
-        hands.deadline, hands.window_ends = time.perf_counter() + 0.5, "04:00:00 UTC"
+        waited_for = threading.Event()
+
+        def seen(observation: Observation) -> None:
+            if any(build.awaited for build in observation.builds):
+                waited_for.set()
+
+        monkeypatch.setattr(outside, "Hold", lambda work, _left_ms: Window(work, waited_for))
+        hands.on_sample, hands.window_ends = seen, "04:00:00 UTC"
         return perform(job, hands, *rest)
 
     monkeypatch.setattr(outside, "perform", hurried)
@@ -192,10 +215,15 @@ def test_a_build_that_would_outlast_the_window_is_stopped(
         assert conn.execute(INDEX).fetchall() == [{"valid": True}]
 
 
-@pytest.mark.usefixtures("short_window")
 def test_a_build_that_goes_on_elsewhere_is_not_waited_for_longer_than_the_window(
-    conn: Conn, database: str, tmp_path: Path, someone_else: Callable[[], Elsewhere], eventually: Eventually
+    conn: Conn,
+    database: str,
+    tmp_path: Path,
+    someone_else: Callable[[], Elsewhere],
+    eventually: Eventually,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(concurrent, "CLEAR_MS", 50)
     writer, builder = someone_else(), someone_else()
     with running(write(tmp_path), database, tmp_path) as run:
         throwaway.apply(run, "001")
@@ -207,6 +235,7 @@ def test_a_build_that_goes_on_elsewhere_is_not_waited_for_longer_than_the_window
         hands = Hands(
             run.work, run.ledger, lambda: session.connect(run.target, purpose="watch"), run.run_id, "ann"
         )
+        hands.deadline = time.perf_counter() + 0.5
         with pytest.raises(WindowEnded) as caught:
             outside.perform(job, hands, time.perf_counter(), [])
         assert (
@@ -214,7 +243,7 @@ def test_a_build_that_goes_on_elsewhere_is_not_waited_for_longer_than_the_window
             == 'the server still builds index "things_code"; the next apply watches it to its end'
         )
         writer.release()
-        build.result(20)
+        build.result(60)
         assert conn.execute(INDEX).fetchall() == [{"valid": True}]
 
 
@@ -274,8 +303,8 @@ def test_a_drop_that_another_session_brings_to_its_end_is_done(
                 eventually(lambda: session.value(conn, IDLE_STEP))
             finally:
                 reader.release()
-            assert applied.result(20).notices == ("things_code was dropped by another session",)
-        drop.result(20)
+            assert applied.result(60).notices == ("things_code was dropped by another session",)
+        drop.result(60)
 
 
 IDLE_STEP = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import throwaway
 from throwaway import apply, refused, roll_back, running, tight, write
 
 from pgrunbook import forecast
-from pgrunbook.observers import trace
+from pgrunbook.observers import Observation, trace
 from pgrunbook.observers.locks import Side
 from pgrunbook.stage import ASKS, BEGINS, COMMITS, LOOKS, ROLLS_BACK, STOPS_BUILD, VERIFIES, Stage
 
@@ -52,23 +53,29 @@ def test_each_job_is_told_with_what_was_seen_of_it(database: str, tmp_path: Path
         assert run.check_chain()
 
 
-def test_who_waited_behind_a_step_is_told(database: str, tmp_path: Path, elsewhere: Elsewhere) -> None:
-    files = throwaway.step(
-        "ALTER TABLE things ADD COLUMN note text; SELECT pg_sleep(0.5);", head="-- hold_budget: 20 s"
-    )
+def test_who_waited_behind_a_step_is_told(
+    database: str, tmp_path: Path, someone_else: Callable[[], Elsewhere]
+) -> None:
+    # The step goes on once somebody was seen to wait behind it.
+    sql = "ALTER TABLE things ADD COLUMN note text; SET LOCAL lock_timeout TO 0; SELECT pg_advisory_xact_lock(1);"
+    files = throwaway.step(sql, head="-- hold_budget: 60 s")
+    holder, behind = someone_else(), someone_else()
+    holder.execute("SELECT pg_advisory_lock(1)")
     with running(write(tmp_path, files), database, tmp_path, budgets=tight(stall_ms=5000)) as run:
         waiting: list[Any] = []
 
-        def begun(_seen: object) -> None:
-            if not waiting:
-                waiting.append(elsewhere.submit("SELECT * FROM things"))
+        def look(seen: Observation) -> None:
+            if not waiting and any(one.side is Side.OURS for one in seen.waits):
+                waiting.append(behind.submit("SELECT * FROM things"))
+            elif seen.worst_stall_ms > 50:
+                holder.execute("SELECT pg_advisory_unlock_all()")
 
-        run.binding.on_sample = begun
+        run.binding.on_sample = look
         apply(run)
-        waiting[0].result(timeout=10)
+        waiting[0].result(timeout=60)
         (told,) = observed(run)
     waits = [one for one in trace.observation(told).waits if one.side is Side.BEHIND_US]
-    assert {one.pid for one in waits} == {elsewhere.pid}
+    assert {one.pid for one in waits} == {behind.pid}
     assert max(one.waited_ms for one in waits) > 50
     assert told["worst_stall_ms"] >= max(one.waited_ms for one in waits) - 0.1
 

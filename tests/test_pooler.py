@@ -134,7 +134,7 @@ def test_waits_behind_a_pool_of_sessions_are_told_of_the_right_session(
                 eventually(lambda: seen and any(one.waits_for == elsewhere.pid for one in seen[-1].builds))
             finally:
                 elsewhere.release()
-            applied.result(20)
+            applied.result(60)
 
 
 def test_a_pool_of_sessions_still_lets_a_step_be_cancelled(
@@ -156,4 +156,4 @@ def test_a_pool_of_sessions_still_lets_a_step_be_cancelled(
                 pass
             work.cancel_safe(timeout=5)
             with pytest.raises(psycopg.errors.QueryCanceled):
-                sleeping.result(10)
+                sleeping.result(60)

@@ -337,7 +337,9 @@ def test_stopped_in_the_middle_the_next_call_goes_on(hands: Hands) -> None:
 
     with pytest.raises(Stop):
         hands.apply(
-            CLEAR, on_batch=lambda done: seen.append(done.rows), rules=Rules(share=1.0, checkpoint=checkpoint)
+            CLEAR,
+            on_batch=lambda done: seen.append(done.rows),
+            rules=Rules(stall_ms=5_000, share=1.0, checkpoint=checkpoint),
         )
     assert session.value(hands.look, "SELECT count(*) FROM things WHERE code IS NULL") == 3
     seen.clear()
@@ -357,7 +359,7 @@ def test_somebody_elses_row_is_waited_for_without_holding_others_up(
         # The first row of that batch was repaired before the wait: its writer is let through all the same.
         hands.look.execute("SET lock_timeout = '2s'; UPDATE things SET code = code WHERE id = 1")
         elsewhere.release()
-        assert applied.result(20).repairs == 10
+        assert applied.result(60).repairs == 10
     kept = hands.look.execute("SELECT before FROM pgrunbook.quarantine WHERE key = '{\"id\": 2}'").fetchall()
     assert kept == [{"before": {"code": "theirs"}}]
 

@@ -42,16 +42,16 @@ def test_the_search_before_the_first_row_does_not_count(work: Connection, look: 
 
 
 def test_without_somebody_who_looks_all_of_the_time_counts(work: Connection) -> None:
-    with RowHold(work, None, 5_000) as hold:
+    with RowHold(work, None, 60_000) as hold:
         work.execute("SELECT pg_sleep(0.1)")
-    assert 100 <= hold.ms < 5_000
+    assert 100 <= hold.ms < 60_000
 
 
 def test_a_short_batch_counts_whole_and_costs_no_look(work: Connection, look: Connection) -> None:
     look.close()
-    with RowHold(work, look, 5_000) as hold:
+    with RowHold(work, look, 60_000) as hold:
         work.execute("UPDATE things SET code = 'x'")
-    assert 0 < hold.ms < 2_500
+    assert 0 < hold.ms < 30_000
 
 
 def test_what_holds_rows_for_too_long_is_cancelled_in_time(work: Connection, look: Connection) -> None:
@@ -69,13 +69,13 @@ def test_what_holds_rows_for_too_long_is_cancelled_in_time(work: Connection, loo
 def test_rows_that_were_locked_late_are_held_for_the_whole_limit(work: Connection, look: Connection) -> None:
     began = time.perf_counter()
     hold = RowHold(work, look, 200)
-    late = "SELECT pg_sleep(0.6); UPDATE things SET code = 'x' WHERE id = 1; SELECT pg_sleep(30)"
+    late = "SELECT pg_sleep(2); UPDATE things SET code = 'x' WHERE id = 1; SELECT pg_sleep(30)"
     with pytest.raises(psycopg.errors.QueryCanceled), hold:
         work.execute(late)
     whole_ms = (time.perf_counter() - began) * 1000
-    assert whole_ms >= 600
-    # Without the 600 ms before, but for the time since the last look, which may come late.
-    assert 200 <= hold.ms < whole_ms - 300
+    assert whole_ms >= 2000
+    # Without the 2 s before, but for the time since the last look, which may come late.
+    assert 200 <= hold.ms < whole_ms - 500
 
 
 def test_nothing_is_cancelled_after_the_end(work: Connection, look: Connection) -> None:
@@ -87,5 +87,5 @@ def test_nothing_is_cancelled_after_the_end(work: Connection, look: Connection) 
 def test_a_row_lock_alone_begins_the_hold(work: Connection, look: Connection) -> None:
     began = time.perf_counter()
     with pytest.raises(psycopg.errors.QueryCanceled), RowHold(work, look, 300) as hold:
-        work.execute("SELECT pg_sleep(0.5); SELECT FROM things WHERE id = 1 FOR UPDATE; SELECT pg_sleep(30)")
-    assert 300 <= hold.ms < (time.perf_counter() - began) * 1000 - 250
+        work.execute("SELECT pg_sleep(2); SELECT FROM things WHERE id = 1 FOR UPDATE; SELECT pg_sleep(30)")
+    assert 300 <= hold.ms < (time.perf_counter() - began) * 1000 - 500

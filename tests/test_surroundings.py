@@ -248,7 +248,7 @@ def test_a_query_on_a_standby_is_cancelled_by_the_steps_that_are_named(
 
             def cancelled_by_replay(query: Any) -> None:
                 with pytest.raises(psycopg.errors.OperationalError, match="conflict with recovery"):
-                    query.result(20)
+                    query.result(60)
                 # By itself a session that has nothing to do tells what it counted after ten seconds.
                 report.execute("SELECT pg_stat_force_next_flush()")
 
@@ -271,7 +271,7 @@ def test_a_query_on_a_standby_is_cancelled_by_the_steps_that_are_named(
                 assert conflicts() == 1
                 report.cancel_safe(timeout=5)
                 with pytest.raises(psycopg.errors.QueryCanceled, match="user request"):
-                    query.result(20)
+                    query.result(60)
                 # The drop of an index takes the lock on the index at its end, and a query holds all of its table's.
                 query = hold()
                 eventually(lambda: session.value(other, reads) == 1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,8 +111,7 @@ def test_a_session_that_waits_for_a_lock_does_not_hold_up_the_end(
     with Traffic([script(tmp_path, "a.sql", "INSERT INTO seen VALUES ('a');")], connect) as traffic:
         elsewhere.begin_and_hold("LOCK TABLE seen")
         eventually(lambda: session.value(conn, "SELECT count(*) FROM pg_locks WHERE NOT granted"))
-        began = time.monotonic()
-    assert time.monotonic() - began < 5
+    # Else it would wait for ever: who holds the table goes on holding it.
     assert traffic.errors == []
     elsewhere.release()
 
