@@ -6,6 +6,7 @@ import os
 import re
 import socket
 import stat
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,6 +53,24 @@ def test_a_page_is_printed_page_by_page_and_without_the_network(page: Path) -> N
     assert content.startswith(b"%PDF-")
     assert len(re.findall(rb"/Type\s*/Page\b", content)) == 2
     assert sorted(one.name for one in page.parent.iterdir()) == ["record.html", "record.pdf"]
+
+
+def test_a_long_temporary_folder_is_left_alone(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A socket in it would have a path that no system takes; Chromium then ends without a word."""
+    long = tmp_path / ("x" * 60) / "tmp"
+    long.mkdir(parents=True)
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setenv("TMPDIR", str(long))
+    tells = program(tmp_path, f'echo "$TMPDIR" > {tmp_path}/told; exit 1')
+    monkeypatch.setenv("PGRUNBOOK_CHROMIUM", str(tells))
+    with pytest.raises(PdfNotMade):
+        printing.to_pdf(page)
+    told = (tmp_path / "told").read_text().strip()
+    assert len(f"{told}/org.chromium.Chromium.XXXXXX/SingletonSocket") < 104
+    assert not Path(told).exists()
+    assert list(long.iterdir()) == []
 
 
 def test_the_variable_names_the_browser_and_else_it_is_looked_for(tmp_path: Path) -> None:

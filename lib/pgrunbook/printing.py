@@ -28,6 +28,9 @@ NAMES: Final = (
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
 )
 LIMIT_S: Final = 120.0
+# A browser's socket lies in its temporary folder, and the whole path of a socket has some 100 bytes, of which
+# the names that it and we add need about half.
+_LONGEST = 45
 
 
 def browser(environment: Mapping[str, str]) -> str:
@@ -50,7 +53,7 @@ def to_pdf(page: Path, *, limit_s: float = LIMIT_S) -> Path:
     """
     program = browser(os.environ)
     file = page.with_suffix(".pdf")
-    with tempfile.TemporaryDirectory(prefix="pgrunbook-print-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="print-", dir=_short()) as scratch:
         made = Path(scratch) / "record.pdf"
         said = Path(scratch) / "said"
         command = [
@@ -73,7 +76,7 @@ def to_pdf(page: Path, *, limit_s: float = LIMIT_S) -> Path:
         ]
         with said.open("wb") as out:
             try:
-                code = _run(command, out.fileno(), limit_s)
+                code = _run(command, out.fileno(), limit_s, {**os.environ, "TMPDIR": scratch})
             except subprocess.TimeoutExpired:
                 raise PdfNotMade(
                     page=str(page), program=program, reason=f"no end after {limit_s:g} s"
@@ -91,10 +94,16 @@ def to_pdf(page: Path, *, limit_s: float = LIMIT_S) -> Path:
     return file
 
 
-def _run(command: list[str], out: int, limit_s: float) -> int:
+def _short() -> str:
+    """Return a folder for what is temporary, in which a browser's socket has room."""
+    usual = tempfile.gettempdir()
+    return "/tmp" if len(os.fsencode(usual)) > _LONGEST and os.access("/tmp", os.W_OK) else usual
+
+
+def _run(command: list[str], out: int, limit_s: float, environment: Mapping[str, str]) -> int:
     """Return the exit code of a command; whatever ends the wait ends it and all that it started."""
     process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+        command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environment, start_new_session=True
     )
     try:
         return process.wait(limit_s)
