@@ -11,9 +11,13 @@ import psycopg
 from pgrunbook.errors import StepCancelled, StepFailed
 from pgrunbook.job import Job
 
-__all__ = ["ROLLED_BACK", "STANDS", "UNKNOWN", "explained", "explaining", "overheld"]
+__all__ = ["LOST", "ROLLED_BACK", "STANDS", "UNKNOWN", "explained", "explaining", "overheld"]
 
 ROLLED_BACK = "the transaction was rolled back: nothing was left behind"
+LOST = (
+    "the connection was lost: the server may work on until it notices, then it rolls the transaction back;"
+    " nothing will be left behind"
+)
 STANDS = "the statement ran outside a transaction: what it made stays until the step is rolled back"
 # No connection any more; the server was stopped, crashed, or is starting (PostgreSQL manual, appendix A).
 _GONE = (None, "57P01", "57P02", "57P03")

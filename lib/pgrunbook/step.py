@@ -11,7 +11,7 @@ import psycopg
 from pgrunbook import outside, patience, proof, session
 from pgrunbook import stage as stages
 from pgrunbook.errors import LockNotTaken, RunnerBusy, StepCancelled, StepFailed, WindowEnded
-from pgrunbook.failure import ROLLED_BACK, UNKNOWN, explained, explaining, overheld
+from pgrunbook.failure import LOST, ROLLED_BACK, UNKNOWN, explained, explaining, overheld
 from pgrunbook.hold import Hold
 from pgrunbook.job import Budgets, Cancelled, Hands, Job, Outcome, event, mark, record_failure
 from pgrunbook.ledger import Ledger
@@ -95,7 +95,7 @@ def _in_transaction(job: Job, hands: Hands, began: float, notices: list[str]) ->
             raise
         except psycopg.Error as error:
             _roll_back(work)
-            raise explained(job, error, stopped=hands.stopped) from error
+            raise explained(job, error, stopped=hands.stopped, left=_left(work, error)) from error
         except BaseException:
             _roll_back(work)
             raise
@@ -153,6 +153,7 @@ def _in_transaction(job: Job, hands: Hands, began: float, notices: list[str]) ->
                     job,
                     error,
                     stopped=hands.stopped,
+                    left=_left(work, error),
                     doing=sending.doing if several else "",
                     lines_before=sending.lines_before,
                 ) from error
@@ -204,6 +205,11 @@ def _commit(job: Job, hands: Hands) -> None:
         done = row is not None and row.status is job.ends_as and row.detail.get("part_done") is True
         if row is None or not done or row.detail.get("part") != job.part:
             raise explained(job, error) from error
+
+
+def _left(work: Connection, error: psycopg.Error) -> str:
+    """Return what is left of a transaction; a server that said nothing may not know yet that nobody is there."""
+    return LOST if work.closed and error.sqlstate is None else ROLLED_BACK
 
 
 def _roll_back(work: Connection) -> None:
