@@ -209,7 +209,8 @@ runbook = Runbook.open("700_throwaway"); runbook
 runbook.run.policy, runbook.run.reason = Policy.APPROVE_ALL, "CHG-1"
 runbook.preflight()
 await runbook.gate("001")
-asyncio.get_running_loop().call_later(0.5, runbook.run.cancel); await runbook.apply("001")
+stop = lambda: runbook.run.cancel() if runbook.run.blockers else asyncio.get_running_loop().call_later(0.05, stop)
+stop(); await runbook.apply("001")
 runbook.run.binding.budgets = Budgets(policy=(Attempt(20, 10),) * 3, patience_s=0.3)
 await runbook.apply("001")
 runbook.run.work.execute("SELECT pg_sleep(0), said::int FROM sources WHERE id = 3")
