@@ -572,6 +572,13 @@ TEXTS: list[tuple[RunbookError, int, str]] = [
         "  next: do the same again: it connects anew and reads where each step stands",
     ),
     (
+        errors.ServerSilent(step="001_a", where="service shop", seconds=3.0),
+        3,
+        "the GO to 001_a was not accepted: service shop has not answered for 3 s\n"
+        "  whether somebody said NO-GO at another terminal is not known; nothing was run\n"
+        "  next: see that network and server are well and nobody locks schema pgrunbook, then ask the gate again",
+    ),
+    (
         errors.OtherCluster(change="001_a", was="system 1, timeline 1", now="system 1, timeline 2"),
         3,
         "the unfinished run of 001_a was started on another server\n"

@@ -575,6 +575,21 @@ class ConnectionLost(RunbookError):
         )
 
 
+class ServerSilent(RunbookError):
+    """Somebody said GO, and nobody can tell whether somebody else has said NO-GO."""
+
+    exit_code = REFUSED
+
+    def __init__(self, *, step: str, where: str, seconds: float) -> None:
+        """Name what was to be approved, the place, and how long it was silent, in seconds."""
+        self.step, self.where = step, where
+        super().__init__(
+            f"the GO to {step} was not accepted: {where} has not answered for {seconds:g} s",
+            details=["whether somebody said NO-GO at another terminal is not known; nothing was run"],
+            next_step="see that network and server are well and nobody locks schema pgrunbook, then ask the gate again",
+        )
+
+
 def quoted(name: str) -> str:
     """Return an SQL identifier in double quotes.
 

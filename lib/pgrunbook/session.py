@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -26,6 +27,7 @@ __all__ = [
     "alive",
     "bind",
     "connect",
+    "hang_up",
     "heard",
     "masked",
     "pid",
@@ -214,6 +216,21 @@ def alive(conn: Connection | None) -> bool:
         conn.close()
         return False
     return True
+
+
+def hang_up(conn: Connection | None) -> None:
+    """End a connection at once, without a word to the server, also while another thread waits for its answer.
+
+    That thread is told that the connection is lost. What the server was asked to do it may still do.
+    """
+    # A connection that is closed already has no socket.
+    with contextlib.suppress(psycopg.Error, OSError):
+        if conn is not None:
+            line = socket.socket(fileno=conn.fileno())
+            try:
+                line.shutdown(socket.SHUT_RDWR)
+            finally:
+                line.detach()
 
 
 _WAY_OUT = (

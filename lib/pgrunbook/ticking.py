@@ -24,12 +24,15 @@ class Ticking:
     change: Change
     binding: Binding
 
-    def now(self, when: str = "") -> tuple[Checked, ...]:
-        """Return the items of a moment, or all of them, as they stand now; raises UnknownName."""
+    def now(self, when: str = "", *, ledger: Ledger | None = None) -> tuple[Checked, ...]:
+        """Return the items of a moment, or all of them, as they stand now; raises UnknownName.
+
+        `ledger` is one over another connection than the run's own.
+        """
         items = self.change.checklist.of(when) if when else self.change.checklist.items
         if not items:
             return ()
-        ledger, own = self.binding.ledger, self.binding.run_id
+        ledger, own = ledger or self.binding.ledger, self.binding.run_id
         told = ledger.events(run_id=own)
         # Another run may have rolled back what this one goes on with.
         told += [one for one in ledger.events(change=self.change.name, kind=UNDONE) if one["run_id"] != own]
@@ -56,13 +59,14 @@ class Ticking:
                         how=policy.value,
                     )
 
-    def holding_up(self, step: Step) -> tuple[Checked, ...]:
-        """Return the items that a step waits for, ticked or open; none where it is done."""
+    def holding_up(self, step: Step, *, ledger: Ledger | None = None) -> tuple[Checked, ...]:
+        """Return the items that a step waits for, ticked or open; none where it is done. `ledger` as for `now`."""
         if not any(item.holds_up(step.name) for item in self.change.checklist.items):
             return ()
-        if not standing.is_to_run(step, self.binding.ledger.steps(self.change.name)):
+        ledger = ledger or self.binding.ledger
+        if not standing.is_to_run(step, ledger.steps(self.change.name)):
             return ()
-        return tuple(one for one in self.now() if one.item.holds_up(step.name))
+        return tuple(one for one in self.now(ledger=ledger) if one.item.holds_up(step.name))
 
     def require(self, step: Step) -> None:
         """Raise ItemsOpen where a step that is still to run waits for items that nobody has ticked."""

@@ -77,16 +77,16 @@ class Wire:
 
     door: Door
     client: socket.socket
-    server: socket.socket = field(init=False)
+    server: socket.socket = field(init=False, default_factory=lambda: socket.socket(socket.AF_UNIX))
     role: str = ""
     backend: int = 0
     withheld: bool = False
     answered: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
-        self.server = socket.socket(socket.AF_UNIX)
         back = None
         try:
+            self.door.wait()
             self.server.connect(str(self.door.behind))
             if self._start():
                 back = threading.Thread(target=self._back, daemon=True)
@@ -166,8 +166,13 @@ class Door:
     seen: list[Unit] = field(default_factory=list)
     wires: set[Wire] = field(default_factory=set)
     fired: bool = False
+    open: threading.Event = field(default_factory=threading.Event)
+    """While it is clear nothing goes through, and nobody is hung up on: a network that is gone without a word."""
+    held: int = 0
+    """How many units and connections have waited for it."""
 
     def __post_init__(self) -> None:
+        self.open.set()
         self._counts: Counter[str] = Counter()
         self._counting = threading.Lock()
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -180,9 +185,16 @@ class Door:
         self._thread.start()
 
     def close(self) -> None:
+        self.open.set()
         _close(self._listening)
         self._thread.join()
         self.cut()
+
+    def wait(self) -> None:
+        """Return once the door is open."""
+        if not self.open.is_set():
+            self.held += 1
+            self.open.wait()
 
     def cut(self) -> None:
         """Hang up on everybody."""
@@ -204,6 +216,7 @@ class Door:
             self._counts[wire.role] += 1
             number = self._counts[wire.role]
             self.seen.append(Unit(wire.role, number, text))
+        self.wait()
         here = self.point
         if here is None or self.fired or (wire.role, number) != (here.role, here.number):
             _send(wire.server, unit)
