@@ -50,7 +50,7 @@ def test_a_person_runs_a_change_with_an_obstacle_by_clicks(operator: Operator) -
     operator.look("03_in_the_way")
     operator.looks_well("in_the_way", 'apply("001")')
     # Nobody waits behind us: another reader and a writer get through at once.
-    operator.conn.execute("SET statement_timeout TO '1s'; UPDATE example SET note = 'x' WHERE id = 1")
+    operator.conn.execute("SET statement_timeout TO '10s'; UPDATE example SET note = 'x' WHERE id = 1")
     operator.button("Cancel").click()
     page.get_by_text("StepCancelled").wait_for()
     operator.look("04_cancelled")
