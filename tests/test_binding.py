@@ -323,6 +323,7 @@ def test_a_commit_of_which_nothing_is_heard_is_decided_by_the_next_apply(
         # The server is still at it: nobody may do it again.
         with pytest.raises(RunnerBusy, match="pgrunbook step"):
             throwaway.apply(made, "001")
+        monkeypatch.undo()
         _let_go(admin)
         eventually(lambda: not admin.execute(COMMITTING).fetchall())
         assert throwaway.apply(made, "001") == ["already done"]

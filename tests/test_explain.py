@@ -42,9 +42,9 @@ def test_a_query_is_measured_many_times_with_its_plan(look: Connection, tmp_path
 
 
 def test_a_slow_query_is_not_repeated_longer_than_the_limit(look: Connection, tmp_path: Path) -> None:
-    measured = explain.measure(look, timing(tmp_path, "SELECT pg_sleep(0.03) AS slept"), timeout_ms=60)
+    measured = explain.measure(look, timing(tmp_path, "SELECT pg_sleep(0.4) AS slept"), timeout_ms=1_200)
     assert 1 <= len(measured.runs_ms) <= 3
-    assert measured.median_ms >= 30
+    assert measured.median_ms >= 400
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_query_that_cannot_be_measured_gives_the_reason(
 ) -> None:
     look.execute("CREATE SEQUENCE counter")
     with pytest.raises(CheckFailed) as caught:
-        explain.measure(look, timing(tmp_path, sql), timeout_ms=50)
+        explain.measure(look, timing(tmp_path, sql), timeout_ms=300)
     assert str(caught.value).startswith(f"timing/10_lookup.sql could not be run: {reason}")
     assert str(caught.value).endswith("\n  next: mend the query or the privilege, run again")
     assert session.value(look, "SELECT 1") == 1

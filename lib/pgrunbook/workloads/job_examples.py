@@ -7,6 +7,7 @@ import logging
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -71,7 +72,7 @@ async def work(conn: Connection, conninfo: str, data: bytes) -> list[dict[str, A
 async def crash(conn: Connection, conninfo: str) -> list[dict[str, Any]]:
     """Kill a worker, as kill -9 does, while it has a job at work, let another one go on, and return what was done.
 
-    Its lease is one second meanwhile, and the job is tried again at once.
+    The lease of the first is one second, and the job is tried again at once.
     """
     conn.execute("UPDATE scheduler_config SET lease_seconds = 1")
     conn.execute(
@@ -81,6 +82,7 @@ async def crash(conn: Connection, conninfo: str) -> list[dict[str, Any]]:
     since = _latest(conn)
     try:
         await asyncio.to_thread(_killed_at_work, conninfo)
+        conn.execute("UPDATE scheduler_config SET lease_seconds = DEFAULT")
         await _until_done(conninfo, {CRASHES}, name="second worker")
     finally:
         conn.execute("UPDATE scheduler_config SET lease_seconds = DEFAULT")
@@ -166,7 +168,8 @@ def _never_done() -> None:
 
     async def handle(_execution: Execution) -> None:
         print("at work", flush=True)
-        await asyncio.sleep(3600)
+        # The whole process: it is to renew no lease and to say nothing until it is killed.
+        time.sleep(3600)
 
     conninfo = sys.stdin.readline().rstrip("\n")
     asyncio.run(Worker(conninfo, {"daily_advisor": handle}, name="first worker", at_once=1).run())
