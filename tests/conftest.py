@@ -48,6 +48,10 @@ def server(major: int) -> Iterator[embedded.Server]:
     """The lane's own server, in a folder of its own (short: a socket's path has about 100 bytes)."""
     folder = Path(tempfile.mkdtemp(prefix="pgrunbook-test-", dir=place()))
     running = embedded.start(major, folder=folder)
+    with psycopg.connect(running.conninfo_for("postgres"), autocommit=True) as conn:
+        # A worker of it would come by in the middle of some test, with locks and a snapshot.
+        conn.execute("ALTER SYSTEM SET autovacuum TO off")
+        conn.execute("SELECT pg_reload_conf()")
     yield running
     embedded.stop(running)
     shutil.rmtree(folder, ignore_errors=True)

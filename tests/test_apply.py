@@ -102,9 +102,9 @@ def test_a_build_that_waits_for_a_writer_ends_in_time_to_keep_the_window(
     with running(chosen, database, tmp_path) as made:
         apply(made, "001")
     elsewhere.begin_and_hold("UPDATE things SET code = code WHERE id = 1")
-    ends = datetime.now(UTC) + timedelta(seconds=LOCKS_S + 2)
-    with running(chosen, database, tmp_path, budgets=throwaway.tight(window_ends=ends)) as made:
+    with running(chosen, database, tmp_path) as made:
         made.decide_by_policy("002")
+        ends = throwaway.ends_in(made, LOCKS_S + 2)
         with pytest.raises(WindowEnded) as caught:
             made.apply("002")
         assert datetime.now(UTC) < ends

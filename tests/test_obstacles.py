@@ -323,20 +323,12 @@ def against_wraparound(look: Connection, conn: Conn, eventually: Callable[..., A
         "DO $$ BEGIN FOR i IN 1..100100 LOOP BEGIN INSERT INTO u VALUES (i);"
         " EXCEPTION WHEN division_by_zero THEN NULL; END; END LOOP; END $$"
     )
-    conn.execute("ALTER SYSTEM SET autovacuum_naptime = '1s'")
-    conn.execute("SELECT pg_reload_conf()")
     working = (
         "SELECT a.pid FROM pg_stat_activity AS a JOIN pg_locks AS l ON l.pid = a.pid AND l.granted"
         " AND l.relation = 't'::regclass WHERE a.backend_type = 'autovacuum worker'"
     )
-    try:
+    with throwaway.autovacuum(conn):
         yield int(eventually(lambda: session.value(conn, working), timeout=90))
-    finally:
-        conn.execute("ALTER SYSTEM RESET autovacuum_naptime")
-        conn.execute("SELECT pg_reload_conf()")
-        conn.execute(
-            "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE backend_type = 'autovacuum worker'"
-        )
 
 
 @pytest.mark.slow

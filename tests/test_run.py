@@ -306,7 +306,7 @@ def test_a_build_whose_runner_was_killed_is_decided_by_ledger_catalog_and_server
     with other_process(tmp_path, database, "002") as process:
         eventually(lambda: session.value(conn, BUILDING), 20)
         process.send_signal(signal.SIGKILL)
-        process.wait(10)
+        process.wait(60)
     eventually(lambda: not session.value(conn, CONTROL))
     # Its client is gone, the build goes on.
     assert session.value(conn, BUILDING) == 1
@@ -320,10 +320,10 @@ def test_a_build_whose_runner_was_killed_is_decided_by_ledger_catalog_and_server
             assert not resumed.done()
             elsewhere.release()
             if built:
-                assert resumed.result(20).note == "finished by an earlier run"
+                assert resumed.result(60).note == "finished by an earlier run"
             else:
                 with pytest.raises(RowsInTheWay, match="could not create unique index"):
-                    resumed.result(20)
+                    resumed.result(60)
                 assert statuses(made) == ["done", "failed", "not run"]
                 conn.execute("UPDATE things SET code = 'c2' WHERE id = 2")
                 made.preflight()
@@ -341,13 +341,13 @@ def test_a_runner_that_was_killed_while_it_waited_for_a_lock_left_nothing(
     elsewhere.execute("SELECT pg_advisory_lock(1)")
     # Killed with its lock in its hands: the file waits for us.
     held = FILES["migrate/001_add_note.sql"].replace("\n\n", "\n-- hold_budget: 60 s\n\n")
-    held = held.replace(";", "; SELECT pg_advisory_lock(1);")
+    held = held.replace(";", "; SET LOCAL lock_timeout TO 0; SELECT pg_advisory_lock(1);")
     chosen = write(tmp_path, changed({"migrate/001_add_note.sql": held}))
     waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory'"
     with other_process(tmp_path, database, "001") as process:
         eventually(lambda: session.value(conn, waits), 20)
         process.send_signal(signal.SIGKILL)
-        process.wait(10)
+        process.wait(60)
     elsewhere.execute("SELECT pg_advisory_unlock(1)")
     eventually(lambda: not session.value(conn, OURS))
     with running(chosen, database, tmp_path) as made:
@@ -487,7 +487,7 @@ def test_a_runner_that_was_killed_on_its_way_back_is_followed_up(
         conn.execute(KILL.format("step"))
         elsewhere.release()
         with pytest.raises(StepFailed):
-            going.result(20)
+            going.result(60)
         assert [entry["kind"] for entry in made.binding.journal.pending()][-2:] == [
             "rollback failed",
             "observed",
@@ -516,7 +516,7 @@ def test_an_interrupted_drop_of_an_index_is_built_again_on_the_way_back(
             eventually(lambda: session.value(conn, DROPPING))
             made.cancel()
             with pytest.raises(StepCancelled):
-                going.result(20)
+                going.result(60)
         elsewhere.release()
         assert (
             session.value(conn, "SELECT indisvalid FROM pg_index WHERE indexrelid = 'old'::regclass") is False
@@ -566,7 +566,7 @@ def test_a_cancelled_remedy_says_so(
             eventually(lambda: session.value(conn, waits))
             made.cancel()
             with pytest.raises(StepCancelled) as caught:
-                going.result(20)
+                going.result(60)
         assert str(caught.value).startswith("10_doubled_codes was cancelled\n")
         elsewhere.release()
         made.decide_by_policy("10_doubled_codes")

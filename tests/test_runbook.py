@@ -472,7 +472,7 @@ def kernel_client(
             reply = client.execute_interactive(OPENED, timeout=60, output_hook=lambda _message: None)
             assert reply["content"]["status"] == "ok", reply["content"]
             yield client
-            until = time.monotonic() + 20
+            until = time.monotonic() + 60
             while manager.is_alive():
                 assert time.monotonic() < until
                 time.sleep(0.05)
@@ -502,7 +502,7 @@ def test_a_kernel_that_is_shut_down_runs_no_queued_step(
     kernel_client.execute(f"open({str(leaked)!r}, 'w').close()\nawait runbook.apply('001')")
     eventually(begun.exists)
     kernel_client.shutdown()
-    eventually(lambda: not ours(conn), timeout=20)
+    eventually(lambda: not ours(conn), timeout=60)
     assert conn.execute("SELECT status FROM pgrunbook.step").fetchall() == []
     assert conn.execute("SELECT kind FROM pgrunbook.event WHERE step <> ''").fetchall() == [{"kind": "gate"}]
 
@@ -516,7 +516,7 @@ def test_a_kernel_that_is_shut_down_in_a_wait_cancels_its_step_and_says_so(
     status = "SELECT status FROM pgrunbook.step"
     eventually(lambda: conn.execute(status).fetchall() == [{"status": "running"}])
     kernel_client.shutdown()
-    eventually(lambda: not ours(conn), timeout=20)
+    eventually(lambda: not ours(conn), timeout=60)
     assert conn.execute(status).fetchall() == [{"status": "failed"}]
     told = conn.execute(
         "SELECT kind FROM pgrunbook.event WHERE step <> '' ORDER BY id DESC LIMIT 2"

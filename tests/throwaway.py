@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import uuid
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,7 @@ FILES: Mapping[str, str] = {
 NOTE = """SELECT 'note' AS missing WHERE NOT EXISTS (SELECT FROM pg_attribute WHERE attname = 'note' AND attnum > 0);"""
 
 # Ends soon where the real policy would go on for minutes.
-HASTY = Budgets(policy=(Attempt(20, 10),) * 3, patience_s=0.3)
+HASTY = Budgets(hold_ms=5_000, policy=(Attempt(20, 10),) * 10, patience_s=0.3)
 
 
 def write(root: Path, files: Mapping[str, str | None] = FILES, *, name: str = NAME) -> Change:
@@ -181,6 +182,13 @@ def tight(budgets: Budgets = HASTY, **options: Any) -> Budgets:
     return dataclasses.replace(budgets, **options)
 
 
+def ends_in(made: Run, seconds: float) -> datetime:
+    """Let the window of a run that is open end in so many seconds, and return when that is."""
+    ends = datetime.now(UTC) + timedelta(seconds=seconds)
+    made.budgets = made.binding.budgets = dataclasses.replace(made.budgets, window_ends=ends)
+    return ends
+
+
 @contextlib.contextmanager
 def role(conn: Connection, *grants: str) -> Iterator[str]:
     """Make a role that owns nothing, with the grants (`{}` is its name), and drop it."""
@@ -192,6 +200,23 @@ def role(conn: Connection, *grants: str) -> Iterator[str]:
         yield name
     finally:
         conn.execute(f"DROP OWNED BY {name}; DROP ROLE {name}")
+
+
+@contextlib.contextmanager
+def autovacuum(conn: psycopg.Connection[dict[str, Any]]) -> Iterator[None]:
+    """Let the server vacuum by itself, and soon, as the one of the tests else does not."""
+    conn.execute("ALTER SYSTEM SET autovacuum_naptime TO '1s'")
+    conn.execute("ALTER SYSTEM SET autovacuum TO on")
+    conn.execute("SELECT pg_reload_conf()")
+    try:
+        yield
+    finally:
+        conn.execute("ALTER SYSTEM SET autovacuum TO off")
+        conn.execute("ALTER SYSTEM RESET autovacuum_naptime")
+        conn.execute("SELECT pg_reload_conf()")
+        conn.execute(
+            "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE backend_type = 'autovacuum worker'"
+        )
 
 
 def columns(conn: psycopg.Connection[dict[str, Any]]) -> list[str]:
