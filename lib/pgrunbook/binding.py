@@ -62,7 +62,7 @@ class Binding:
     _writing: bool = False
     _began: bool = False
     _left: bool = False
-    """Something that was to be told beside waits in the journal."""
+    """Something that the ledger was not told yet waits in the journal."""
     _keeping: threading.Lock = field(default_factory=threading.Lock)
     _cancelled: bool = False
 
@@ -154,6 +154,11 @@ class Binding:
             except (psycopg.Error, ConnectionLost):
                 self._writing = False
         self.journal.write(kind, step=step, actor=actor, detail=detail, in_ledger=told, n=number)
+
+    def note_later(self, kind: str, detail: Mapping[str, object], *, step: str) -> None:
+        """Remember an event while the server does not answer: it is told when writing begins again."""
+        self.note(kind, detail, step=step, in_ledger=False)
+        self._left = True
 
     def note_beside(
         self, ledger: Ledger, kind: str, detail: Mapping[str, object], *, step: str, actor: str
