@@ -18,6 +18,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 from psycopg.rows import dict_row
 
 from pgrunbook import server as embedded
@@ -25,6 +26,10 @@ from pgrunbook.suite import DEBIANS_15, place
 
 # A shell that starts the tests in the background lets them, and all that they start, ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# By itself an example fails that takes longer than 200 ms, and one whose making is slow.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 # An operator's PGHOST or PGRUNBOOK_TARGET must not reach a test.
 for _name in [name for name in os.environ if re.match(r"PG(?!RUNBOOK_(POSTGRES|CHANGES)$)", name)]:

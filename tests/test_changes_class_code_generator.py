@@ -355,6 +355,8 @@ def test_two_prefixes_in_opposite_orders_are_a_deadlock_of_the_callers(
     room: Conn, someone_else: Sessions, waits: Callable[[Elsewhere], None]
 ) -> None:
     one, other = someone_else(), someone_else()
+    # The one that came last looks first.
+    one.execute("SET deadlock_timeout = '60s'")
     one.begin_and_hold("SELECT next_class_code('1', 'A', 'B')")
     other.execute("SET deadlock_timeout = '10ms'")
     other.begin_and_hold("SELECT next_class_code('2', 'A', 'B')")

@@ -337,7 +337,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(details=st.lists(VALUES, min_size=1, max_size=9), words=st.lists(TEXTS, min_size=4, max_size=4))
 def test_every_hash_that_the_server_gives_is_computed_again_from_the_file(
     ledger: psycopg.Connection[dict[str, object]], details: list[str], words: list[str]

@@ -100,7 +100,7 @@ def test_lanes_beside_another_run_meanwhile_and_are_printed_after_it(
     # Each is done only when it has met the next.
     meet = (
         "import pathlib, sys, time; mine, other = map(pathlib.Path, {names}); mine.touch()\n"
-        "until = time.monotonic() + 20\n"
+        "until = time.monotonic() + 60\n"
         "while not other.exists() and time.monotonic() < until: time.sleep(0.01)\n"
         "print('met', mine); sys.exit(not other.exists())"
     )
