@@ -14,8 +14,9 @@ import psycopg
 import pytest
 import throwaway
 from attended import Person, at_once
+from faults.proxy import Point, Wire, before
 
-from pgrunbook import live
+from pgrunbook import live, target
 from pgrunbook.errors import GateClosed, StepCancelled
 from pgrunbook.patience import POLICY
 from pgrunbook.run import Run
@@ -126,6 +127,43 @@ def test_what_came_of_it_is_told_and_nothing_was_done_to_another_transaction(
 
     at_once(applied(run, "001"), scene())
     assert events(run) == [("blocker ended", "001_add_note", "tester", min(elsewhere.pid, other.pid))]
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_a_step_does_not_wait_for_a_signal_that_hangs_and_it_is_not_sent_later(
+    run: Run, person: Person, elsewhere: Any, database: str, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr(live, "SILENT_S", 0.2)
+    hangs, goes_on = threading.Event(), threading.Event()
+
+    def fire(_wire: Wire) -> bool:
+        hangs.set()
+        return goes_on.wait(60)
+
+    async def scene() -> None:
+        await press(person, "End its session", "Yes, end the session")
+        await seen(hangs.is_set)
+        elsewhere.release()
+        elsewhere.begin_and_hold("SELECT 1")
+
+    async def cell() -> Any:
+        doing = asyncio.ensure_future(scene())
+        done = await applied(run, "001")
+        await doing
+        # Whatever comes now comes too late.
+        assert not goes_on.is_set()
+        goes_on.set()
+        return done
+
+    run.binding.close()
+    with before(database) as (door, behind):
+        door.point, door.fire = Point("signal", number, after=False), fire
+        run.binding.target = run.target = target.rehearsal(behind)
+        elsewhere.begin_and_hold("SELECT count(*) FROM things")
+        assert asyncio.run(cell()).note == "apply"
+        assert elsewhere.execute("SELECT 1 AS x") == [{"x": 1}]
+        assert events(run) == []
+        run.close()
 
 
 def test_with_nobody_there_is_no_panel(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+from faults.proxy import before
 
-from pgrunbook import session, target
+from pgrunbook import observers, session, target
 from pgrunbook.observers import Observation, Observer, Watch
-from pgrunbook.observers.locks import Side, worst_stall_ms
+from pgrunbook.observers.locks import Locks, Side, worst_stall_ms
 from pgrunbook.session import Connection
 
 if TYPE_CHECKING:
@@ -99,6 +100,47 @@ def test_a_watch_whose_session_is_ended_says_so_and_the_step_goes_on(
     assert "\n" not in watch.observation.problem
     assert watch.observation.samples >= 1
     assert [column.name for column in conn.execute("SELECT * FROM t LIMIT 0").description or ()] == ["a", "b"]
+
+
+def test_a_watch_whose_server_does_not_answer_ends_with_the_step(
+    database: str,
+    connect: Callable[[], Connection],
+    elsewhere: Elsewhere,
+    eventually: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(observers, "SILENT_S", 0.2)
+    connect().close()
+    with before(database) as (door, behind):
+        bound = target.rehearsal(behind)
+        with Watch(lambda: session.connect(bound, purpose="watch"), elsewhere.pid, ["t"]) as watch:
+            eventually(lambda: watch.observation.samples >= 1)
+            door.open.clear()
+            eventually(lambda: door.held)
+        assert "server closed the connection" in watch.observation.problem
+        assert not door.open.is_set()
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_step_does_not_wait_for_a_last_or_a_first_look_that_hangs(
+    moment: str, database: str, connect: Callable[[], Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(observers, "SILENT_S", 0.2)
+    connect().close()
+    with before(database) as (door, behind):
+        look = getattr(Locks, moment)
+
+        def silent(locks: Locks, conn: Connection) -> None:
+            door.open.clear()
+            conn.execute("SELECT 1")
+            look(locks, conn)
+
+        monkeypatch.setattr(Locks, moment, silent)
+        bound = target.rehearsal(behind)
+        with Watch(lambda: session.connect(bound, purpose="watch"), 1, ["t"]) as watch:
+            pass
+        assert "server closed the connection" in watch.observation.problem
+        assert not door.open.is_set()
 
 
 def test_a_watch_that_cannot_connect_says_so_and_the_step_goes_on(tmp_path: Path) -> None:

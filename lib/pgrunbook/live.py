@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, TypeVar
 import psycopg
 from IPython.display import display
 
-from pgrunbook import kernel, signalling
+from pgrunbook import kernel, session, signalling
 from pgrunbook.conduct import conduct
-from pgrunbook.errors import RunbookError, StepCancelled
+from pgrunbook.errors import ConnectionLost, RunbookError, StepCancelled
 from pgrunbook.news import News
 from pgrunbook.patience import Blocker
 from pgrunbook.run import Run
+from pgrunbook.session import SILENT_S, Connection
 from pgrunbook.spells import Seen
 from pgrunbook.views.step_panel import FRAME_S, Signal, StepPanel
 from pgrunbook.views.text import visible
@@ -71,8 +72,8 @@ async def perform(
         word = "cancelled"
         raise
     finally:
-        await signals.finish()
         panel.close()
+        await signals.finish()
         # A picture that cannot be drawn must not hide the outcome.
         with contextlib.suppress(Exception):
             if jobs := news.seen:
@@ -97,6 +98,8 @@ class _Signals:
         self.run, self.news = run, news
         self.awaited: dict[int, Blocker | None] = {}
         self.tasks: set[asyncio.Task[None]] = set()
+        self.opened: list[Connection] = []
+        self.over = False
 
     @property
     def blockers(self) -> list[Blocker]:
@@ -117,9 +120,17 @@ class _Signals:
             self._begin(self._find(pid))
 
     async def finish(self) -> None:
-        """Wait for the end of what was begun."""
-        while self.tasks:
-            await asyncio.wait(self.tasks)
+        """Wait for the end of what was begun, and hang up on a server that does not answer: no signal is sent later."""
+        if self.tasks:
+            await asyncio.wait(self.tasks, timeout=SILENT_S)
+        self.over = True
+        for conn in self.opened:
+            session.hang_up(conn)
+
+    def _opened(self, conn: Connection) -> None:
+        self.opened.append(conn)
+        if self.over:
+            raise ConnectionLost(where=self.run.target.where)
 
     def _begin(self, doing: Coroutine[None, None, None]) -> None:
         task = asyncio.ensure_future(doing)
@@ -129,18 +140,20 @@ class _Signals:
     async def _find(self, pid: int) -> None:
         # Without it there are no buttons, no more.
         with contextlib.suppress(RunbookError, psycopg.Error):
-            found = await asyncio.to_thread(signalling.look_for, self.run.binding, pid)
+            found = await asyncio.to_thread(signalling.look_for, self.run.binding, pid, opened=self._opened)
             if pid in self.awaited:
                 self.awaited[pid] = found
 
     async def _end(self, signal: Signal) -> None:
         try:
             done = await asyncio.to_thread(
-                self.run.end_blocker,
-                signal.blocker.pid or 0,
+                signalling.end_for,
+                self.run.binding,
+                signal.blocker,
+                step=self.run.doing,
                 statement_only=signal.statement_only,
                 who=self.run.operator,
-                shown=signal.blocker,
+                opened=self._opened,
             )
             self.news.tell(str(done))
         except (RunbookError, psycopg.Error) as error:

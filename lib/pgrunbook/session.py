@@ -22,6 +22,7 @@ from pgrunbook.masking import Mask
 from pgrunbook.target import Kind, Target
 
 __all__ = [
+    "SILENT_S",
     "Connection",
     "ServerFacts",
     "alive",
@@ -39,6 +40,8 @@ __all__ = [
 Connection = psycopg.Connection[DictRow]
 V = TypeVar("V")
 OLDEST = 15  # the oldest major version of PostgreSQL that everything here was tested on
+SILENT_S = 3.0
+"""How long anybody waits for a look; a server that has not answered by then is hung up on."""
 _pids: WeakKeyDictionary[Connection, int] = WeakKeyDictionary()
 _masks: WeakKeyDictionary[Connection, Mask] = WeakKeyDictionary()
 # The columns of our queries that hold what other sessions have written.

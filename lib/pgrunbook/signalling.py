@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import psycopg
@@ -83,10 +83,22 @@ def end(conn: Connection, shown: Blocker, *, statement_only: bool) -> Ended:
     return Ended(now, statement_only, _is_gone(conn, now))
 
 
-def end_for(binding: Binding, shown: Blocker, *, step: str, statement_only: bool, who: str) -> Ended:
-    """Do as `end` does for a run, over a connection of its own, and note who asked and what came of it."""
+def end_for(
+    binding: Binding,
+    shown: Blocker,
+    *,
+    step: str,
+    statement_only: bool,
+    who: str,
+    opened: Callable[[Connection], None] = lambda _conn: None,
+) -> Ended:
+    """Do as `end` does for a run, over a connection of its own, and note who asked and what came of it.
+
+    `opened` gets the connection before anything is done over it, and may raise to have nothing done.
+    """
     purpose = f"signal {binding.run_id}"
     with contextlib.closing(session.connect(binding.target, purpose=purpose)) as conn:
+        opened(conn)
         ledger = Ledger(conn, binding.target)
         try:
             done = end(conn, shown, statement_only=statement_only)
@@ -118,10 +130,13 @@ def event_of(blocker: Blocker, who: str, came: Ended | BlockerStays) -> tuple[st
     }
 
 
-def look_for(binding: Binding, pid: int) -> Blocker | None:
-    """Return a session as it is now, over a connection of its own, or None when it is gone."""
+def look_for(
+    binding: Binding, pid: int, *, opened: Callable[[Connection], None] = lambda _conn: None
+) -> Blocker | None:
+    """Return a session as it is now, over a connection of its own, or None; `opened` as for `end_for`."""
     purpose = f"signal {binding.run_id}"
     with contextlib.closing(session.connect(binding.target, purpose=purpose)) as conn:
+        opened(conn)
         return session_of(conn, pid)
 
 

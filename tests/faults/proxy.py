@@ -5,11 +5,16 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
+import tempfile
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from pgrunbook import suite
 
 CANCEL, ENCRYPTION = 80877102, (80877103, 80877104)
 
@@ -231,3 +236,14 @@ class Door:
             raise Closed
         if not here.after:
             _send(wire.server, unit)
+
+
+@contextlib.contextmanager
+def before(conninfo: str) -> Iterator[tuple[Door, str]]:
+    """Give a door before a server, and the connection string that leads through it."""
+    named = conninfo_to_dict(conninfo)
+    # A socket's path has about 100 bytes.
+    with tempfile.TemporaryDirectory(prefix="pgrunbook-door-", dir=suite.place()) as folder:
+        door = Door(Path(folder), Path(str(named["host"])) / f".s.PGSQL.{named.get('port', 5432)}")
+        with contextlib.closing(door):
+            yield door, make_conninfo(conninfo, host=folder)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, Self
 
+from pgrunbook import session
 from pgrunbook.observers.locks import Locks, Wait, worst_stall_ms
 from pgrunbook.observers.progress import BuildSample, Progress
 from pgrunbook.observers.size import Size, SizeChange
-from pgrunbook.session import Connection
+from pgrunbook.session import SILENT_S, Connection
 
 __all__ = ["Observation", "Observer", "Watch"]
 
@@ -85,8 +87,9 @@ class Watch:
         """Connect, look once, start the thread."""
         try:
             self._conn = self.connect()
-            for observer in self.observers:
-                observer.before(self._conn)
+            with _answering(self._conn):
+                for observer in self.observers:
+                    observer.before(self._conn)
         except Exception as error:
             self._problem = _first_line(error)
             return self
@@ -100,13 +103,17 @@ class Watch:
         """Stop the thread, look once more, disconnect."""
         self._ended.set()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(SILENT_S)
+            if self._thread.is_alive():
+                session.hang_up(self._conn)
+                self._thread.join()
         if self._conn is None:
             return
         try:
             if not self._problem:
-                for observer in self.observers:
-                    observer.after(self._conn)
+                with _answering(self._conn):
+                    for observer in self.observers:
+                        observer.after(self._conn)
         except Exception as failure:
             self._problem = _first_line(failure)
         finally:
@@ -135,6 +142,18 @@ class Watch:
             except Exception as error:
                 self._problem = _first_line(error)
                 return
+
+
+@contextlib.contextmanager
+def _answering(conn: Connection) -> Iterator[None]:
+    """Hang up on a server that does not answer: the step does not wait for who watches it."""
+    timer = threading.Timer(SILENT_S, session.hang_up, [conn])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def interval_s(seconds: float) -> float:
