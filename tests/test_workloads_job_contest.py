@@ -73,15 +73,6 @@ def test_without_the_index_the_table_is_read_and_that_is_seen(ground: str) -> No
     assert before[1] > 0
 
 
-def test_a_failure_of_one_poller_is_the_failure_of_all(ground: str) -> None:
-    def fail(number: int, _conn: job_contest.Conn) -> None:
-        if number:
-            raise ValueError("one of two")
-
-    with pytest.raises(ValueError, match="one of two"):
-        job_contest._together(ground, Way.CLAIM, 2, fail)
-
-
 def test_nothing_of_the_contest_stays_on_the_server(server: embedded.Server) -> None:
     names = "SELECT datname FROM pg_database ORDER BY 1"
     with psycopg.connect(server.conninfo_for("postgres"), autocommit=True) as conn:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import statistics
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +17,7 @@ import psycopg
 from pgrunbook import change as changes
 from pgrunbook import scratch
 from pgrunbook.server import Server
+from pgrunbook.workloads import crowd
 
 __all__ = ["CHANGE", "Polled", "Tally", "Way", "at_once", "polling", "prepared", "twice"]
 
@@ -230,33 +230,16 @@ def _seed(conn: Conn, jobs: int, *, cap: int) -> None:
 
 def _together(conninfo: str, way: Way, pollers: int, work: Callable[[int, Conn], object]) -> float:
     """Let every poller work in a session of its own, all from one moment on; return how long it took, in seconds."""
-    together = threading.Barrier(pollers + 1)
-    failures: list[BaseException] = []
 
-    def body(number: int) -> None:
-        try:
-            with _session(conninfo, way) as conn:
-                # What a session's first call loads is no part of it.
-                with conn.transaction(force_rollback=True):
-                    conn.execute(_ASK)
-                together.wait()
-                work(number, conn)
-        except BaseException as failure:
-            failures.append(failure)
-            together.abort()
+    def body(number: int, ready: Callable[[], object]) -> None:
+        with _session(conninfo, way) as conn:
+            # What a session's first call loads is no part of it.
+            with conn.transaction(force_rollback=True):
+                conn.execute(_ASK)
+            ready()
+            work(number, conn)
 
-    threads = [threading.Thread(target=body, args=(number,), daemon=True) for number in range(pollers)]
-    for thread in threads:
-        thread.start()
-    with contextlib.suppress(threading.BrokenBarrierError):
-        together.wait()
-    began = time.perf_counter()
-    for thread in threads:
-        thread.join()
-    seconds = time.perf_counter() - began
-    if failures:
-        raise failures[0]
-    return seconds
+    return crowd.together(pollers, body)
 
 
 @contextlib.contextmanager

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ import psycopg
 from psycopg import sql
 
 from pgrunbook.errors import MessageNotSent
+from pgrunbook.workloads import crowd
 from pgrunbook.workloads.messages import Conn, Draft, Home, Sent, insert, send
 
 __all__ = ["ATTEMPTS", "Tally", "Way", "contest", "send_by_counter", "send_by_maximum", "send_with_retry"]
@@ -116,12 +115,11 @@ def contest(
     sent: list[Sent] = []
     lost: list[str] = []
     worst = [0.0] * writers
-    together = threading.Barrier(writers + 1)
 
-    def work(number: int) -> None:
+    def work(number: int, ready: Callable[[], object]) -> None:
         with psycopg.connect(conninfo, autocommit=True) as conn:
             conn.execute("SELECT 1")
-            together.wait()
+            ready()
             for turn in range(each):
                 draft = Draft(homes[turn % len(homes)], author, f"message {turn} of writer {number}")
                 began = time.perf_counter()
@@ -133,26 +131,7 @@ def contest(
                     lost.append(error.reason)
                 worst[number] = max(worst[number], (time.perf_counter() - began) * 1000)
 
-    failures: list[BaseException] = []
-
-    def guarded(number: int) -> None:
-        try:
-            work(number)
-        except BaseException as error:
-            failures.append(error)
-            together.abort()
-
-    threads = [threading.Thread(target=guarded, args=(n,), daemon=True) for n in range(writers)]
-    for thread in threads:
-        thread.start()
-    with contextlib.suppress(threading.BrokenBarrierError):
-        together.wait()
-    began = time.perf_counter()
-    for thread in threads:
-        thread.join()
-    seconds = time.perf_counter() - began
-    if failures:
-        raise failures[0]
+    seconds = crowd.together(writers, work)
     return Tally(
         way=way,
         writers=writers,
