@@ -67,6 +67,14 @@ def test_the_readme_lists_every_command_that_changes_a_target() -> None:
         ["remedy", NAME],
         ["status", NAME, "--frobnicate"],
         ["new"],
+        # A shell variable that is not set must not mean another target, no window or any signer.
+        ["apply", NAME, *AT_ONCE, "--target", ""],
+        ["apply", NAME, *AT_ONCE, "--window-ends", " "],
+        ["status", NAME, "--changes", ""],
+        ["tick", NAME, "--run", ""],
+        ["record", NAME, "--sign", ""],
+        ["verify", "record.html", "--signer", ""],
+        ["verify", "record.html", "--signer", "allowed", "--identity", ""],
     ],
 )
 def test_wrong_usage_is_exit_code_2_with_nothing_on_standard_output(desk: Desk, arguments: list[str]) -> None:
@@ -136,6 +144,7 @@ def test_the_folder_of_changes_is_named_by_option_or_variable(
     assert desk("preflight", NAME, PGRUNBOOK_CHANGES="").code == 1
     assert desk("preflight", NAME, "--changes", "changes", PGRUNBOOK_CHANGES="").code == 0
     assert desk("preflight", NAME, "--changes", "changes", PGRUNBOOK_CHANGES="/nowhere").code == 0
+    assert desk("preflight", NAME, "--changes=~/changes", PGRUNBOOK_CHANGES="", HOME=str(tmp_path)).code == 0
     said = desk("preflight", NAME, PGRUNBOOK_CHANGES="/nowhere")
     assert said.err == (
         "BadChange: /nowhere: there is no such folder of changes\n"

@@ -713,6 +713,12 @@ TEXTS: list[tuple[RunbookError, int, str]] = [
         "record.html is not as it was written: another cluster\n  next: name the right one",
     ),
     (
+        errors.RecordElsewhere(file="record.html", found="it tells of another cluster"),
+        1,
+        "record.html is not proved by this ledger: it tells of another cluster\n"
+        "  next: name the target that the record tells of, or verify the file alone (--file-alone)",
+    ),
+    (
         errors.SignatureRefused(
             file="record.html", found="there is none", details=["Could not"], next_step="ask for it"
         ),

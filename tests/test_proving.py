@@ -78,7 +78,7 @@ def test_a_changed_byte_ends_with_exit_code_1_and_the_place(desk: Desk) -> None:
     [
         (b"", "NoRecord", "it is empty"),
         (b"hello", "NoRecord", "it is without facts and seal"),
-        (None, "FileRefused", "No such file or directory"),
+        (None, "NoRecord", "there is no such file"),
     ],
 )
 def test_a_file_that_is_no_record_is_refused(
@@ -89,8 +89,10 @@ def test_a_file_that_is_no_record_is_refused(
         file.write_bytes(contents)
     with Desk(database, tmp_path) as desk:
         said = desk("verify", str(file), "--json")
+        folder = desk("verify", f"{tmp_path}")
     assert (said.code, said.facts["error"]) == (1, error)
     assert found in said.facts["found"]
+    assert (folder.code, "it is a folder; name the record.html in it" in folder.err) == (1, True)
 
 
 def test_a_forgery_that_holds_by_itself_is_found_against_the_ledger(desk: Desk) -> None:
@@ -159,11 +161,18 @@ def test_a_record_is_signed_and_its_signer_is_asked_for(desk: Desk, tmp_path: Pa
     )
 
 
+def test_a_record_that_cannot_be_printed_is_neither_written_nor_signed(desk: Desk) -> None:
+    before = written(desk).read_bytes()
+    said = desk("record", NAME, "--pdf", PGRUNBOOK_CHROMIUM="/nowhere/chromium")
+    assert (said.code, said.err.startswith("NoBrowser: ")) == (1, True)
+    assert written(desk).read_bytes() == before
+
+
 def test_a_name_of_a_change_is_no_file(tmp_path: Path) -> None:
     file = tmp_path / "record"
     file.write_text("")
-    assert [proving.names_file(text) for text in (NAME, str(file), "a/b.HTML", "x.json")] == [
-        False, True, True, True,
+    assert [proving.names_file(text) for text in (NAME, str(file), "b.HTML", "x.json", "a/b")] == [
+        False, True, True, True, True,
     ]  # fmt: skip
 
 

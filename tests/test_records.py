@@ -187,7 +187,7 @@ def test_records_lists_the_runs_of_the_ledger_and_without_a_target_those_of_the_
     assert told["runs"][0]["record"] == str(folder / done.run_id / "record.html")
     monkeypatch.delenv("PGRUNBOOK_TARGET")
     assert cli.main(["records", "010_other"]) == 0
-    assert capsys.readouterr().out == f"no run in {folder}\n"
+    assert capsys.readouterr().out == f"no run of 010_other in {folder}\n"
 
 
 def test_records_prints_the_published_schema(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ import psycopg
 from pgrunbook import duplication, proving, records, versions, workbench
 from pgrunbook.commands import COMMANDS
 from pgrunbook.errors import FAILED, RunbookError
-from pgrunbook.headless import say_error, stoppable
+from pgrunbook.headless import not_empty, say_error, stoppable
 from pgrunbook.telling import told
 
 __all__ = ["main", "parser"]
@@ -36,12 +36,16 @@ def parser() -> argparse.ArgumentParser:
             sub.add_argument("change", help="a folder of sql/changes, e.g. 010_class_code")
         sub.add_argument("--json", action="store_true", help="print one JSON object instead of text")
         sub.add_argument(
-            "--changes", metavar="DIR", help="folder of changes (default: PGRUNBOOK_CHANGES or sql/changes)"
+            "--changes",
+            metavar="DIR",
+            type=not_empty,
+            help="folder of changes (default: PGRUNBOOK_CHANGES or sql/changes)",
         )
         if live:
             sub.add_argument(
                 "--target",
                 metavar="CONNINFO",
+                type=not_empty,
                 help="connection string or service=NAME (default: PGRUNBOOK_TARGET); others can read it in the process"
                 " list, so leave passwords to .pgpass or the service file",
             )
@@ -118,7 +122,10 @@ def parser() -> argparse.ArgumentParser:
         "items", nargs="*", metavar="ITEM[=REMARK]", help="what you made sure of (default: show all)"
     )
     tick.add_argument(
-        "--run", metavar="RUN", help="the run (default: the last one that ticked or applied something)"
+        "--run",
+        metavar="RUN",
+        type=not_empty,
+        help="the run (default: the last one that ticked or applied something)",
     )
     tick.add_argument("--take-back", action="store_true", help="these items are open again")
     proving.describe_record(
@@ -199,7 +206,7 @@ def _run(arguments: list[str]) -> int:
         given = parser().parse_args(arguments)
         as_json = given.json
         if given.changes:
-            os.environ["PGRUNBOOK_CHANGES"] = os.path.abspath(given.changes)
+            os.environ["PGRUNBOOK_CHANGES"] = os.path.abspath(os.path.expanduser(given.changes))
         if getattr(given, "target", None):
             os.environ["PGRUNBOOK_TARGET"] = given.target
         if getattr(given, "mask_literals", False):
@@ -218,6 +225,7 @@ def _windowed(sub: argparse.ArgumentParser) -> argparse.ArgumentParser:
     sub.add_argument(
         "--window-ends",
         metavar="TEXT",
+        type=not_empty,
         help="no step begins, waits or builds when it, and rolling it back, would not be done by then:"
         " `2026-11-22 04:00` or `04:00`, this machine's zone unless an offset says otherwise"
         " (default: PGRUNBOOK_WINDOW_ENDS); a rollback is never refused",

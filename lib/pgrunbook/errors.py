@@ -1036,6 +1036,19 @@ class RecordDiffers(RunbookError):
         )
 
 
+class RecordElsewhere(RecordDiffers):
+    """A record tells of a run that the ledger it was held against cannot know."""
+
+    def __init__(self, *, file: str, found: str) -> None:
+        """Name the file and what speaks for another ledger."""
+        self.file = file
+        RunbookError.__init__(
+            self,
+            f"{file} is not proved by this ledger: {found}",
+            next_step="name the target that the record tells of, or verify the file alone (--file-alone)",
+        )
+
+
 class SignatureRefused(RunbookError):
     """The signature of a record is missing, of somebody else, or of another file."""
 

@@ -26,7 +26,16 @@ from pgrunbook.run import Run
 from pgrunbook.step import Budgets
 from pgrunbook.views.facts import json_safe
 
-__all__ = ["EmbeddedServer", "Opened", "Progress", "interruptible", "say", "say_error", "stoppable"]
+__all__ = [
+    "EmbeddedServer",
+    "Opened",
+    "Progress",
+    "interruptible",
+    "not_empty",
+    "say",
+    "say_error",
+    "stoppable",
+]
 
 T = TypeVar("T")
 
@@ -118,6 +127,16 @@ class Progress:
             self.silent = True
             with contextlib.suppress(OSError, ValueError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
+def not_empty(text: str) -> str:
+    """Return the value of an option; an empty one, of a shell variable that is not set, is wrong usage.
+
+    It would else mean what holds without the option: another target, no end of the window, any signer.
+    """
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty; is a variable not set?")
+    return text
 
 
 def say(given: argparse.Namespace, text: str, facts: Mapping[str, object]) -> None:

@@ -9,7 +9,7 @@ from dataclasses import fields
 
 from pgrunbook import archive
 from pgrunbook.dossier import Event
-from pgrunbook.errors import RecordDiffers
+from pgrunbook.errors import RecordDiffers, RecordElsewhere
 from pgrunbook.history import WRITTEN
 from pgrunbook.inspection import HEAD, Inspection, naming
 from pgrunbook.ledger import Ledger
@@ -29,17 +29,19 @@ def match(found: Inspection, ledger: Ledger, facts: ServerFacts) -> dict[str, st
     """Return what the ledger says of a file that was inspected, one sentence for each part.
 
     Raises RecordDiffers with the first event that is another one here, or with what the inspection found and the
-    ledger does not vouch for; ChainBroken where the ledger itself was altered.
+    ledger does not vouch for; RecordElsewhere where this is not the ledger of the run; ChainBroken where the ledger
+    itself was altered.
     """
     if not ledger.exists:
-        raise _differs(found, f"there is no ledger in {ledger.target.where} to compare it with")
+        raise RecordElsewhere(
+            file=found.file, found=f"there is no ledger in {ledger.target.where} to compare it with"
+        )
     cluster = _cluster(found, facts)
     here = {row["id"]: Event(**row) for row in ledger.run(found.held.run_id)}
     if not here and found.held.source == "ledger":
-        raise _differs(
-            found,
-            f"the ledger in {ledger.target.where} does not know run {found.held.run_id}",
-            next_step="name the target that the record tells of, or verify the file alone (--file-alone)",
+        raise RecordElsewhere(
+            file=found.file,
+            found=f"the ledger in {ledger.target.where} does not know run {found.held.run_id}",
         )
     says = {"cluster": cluster} if cluster else {}
     if found.held.source == "ledger":
@@ -73,16 +75,15 @@ def _texts(found: Inspection, ledger: Ledger) -> None:
 
 
 def _cluster(found: Inspection, facts: ServerFacts) -> str:
-    """Return a remark on the cluster; raises RecordDiffers where it is another."""
+    """Return a remark on the cluster; raises RecordElsewhere where it is another."""
     opened = next((e for e in found.held.events if e.kind == "run opened"), None)
     told = str(opened.told["detail"].get("cluster", "")) if opened else ""
     if not told or told.startswith("system unknown,") or facts.system_identifier == "unknown":
         return "this role may not see which cluster it is" if told else ""
     if told.partition(",")[0] != facts.cluster.partition(",")[0]:
-        raise _differs(
-            found,
-            f"it tells of another cluster ({told}) than this one ({facts.cluster})",
-            next_step="name the target that the record tells of, or verify the file alone (--file-alone)",
+        raise RecordElsewhere(
+            file=found.file,
+            found=f"it tells of another cluster ({told}) than this one ({facts.cluster})",
         )
     return "" if told == facts.cluster else f"the same one, on another timeline since: {facts.cluster}"
 

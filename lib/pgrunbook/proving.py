@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 
 from pgrunbook import printing, session, signature, target
-from pgrunbook.headless import say
+from pgrunbook.errors import NoRecord
+from pgrunbook.headless import not_empty, say
 from pgrunbook.identity import operator_name
 from pgrunbook.ledger import Ledger
 from pgrunbook.loading import load_notebook_libraries
@@ -24,7 +25,8 @@ def describe_record(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--sign",
         metavar="KEY",
-        default=os.environ.get("PGRUNBOOK_SIGNING_KEY", ""),
+        type=not_empty,
+        default=os.environ.get("PGRUNBOOK_SIGNING_KEY") or None,
         help="sign the file with this SSH key (default: PGRUNBOOK_SIGNING_KEY); the signature lies beside it, in .sig."
         " Name the .pub file where ssh-agent has the key",
     )
@@ -46,18 +48,19 @@ def describe_verify(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--signer",
         metavar="ALLOWED",
+        type=not_empty,
         help="the record must be signed by somebody in this file of allowed signers, as of ssh-keygen",
     )
-    sub.add_argument("--identity", metavar="WHO", default="", help="and by nobody else among them")
+    sub.add_argument("--identity", metavar="WHO", type=not_empty, help="and by nobody else among them")
 
 
 def names_file(text: str) -> bool:
     """Return whether `verify` was asked about a record, and not about a change.
 
-    >>> names_file("010_class_code"), names_file("records/lost/record.html")
-    (False, True)
+    >>> names_file("010_class_code"), names_file("lost.html"), names_file("records/lost")
+    (False, True, True)
     """
-    return text.lower().endswith((".html", ".json")) or Path(text).is_file()
+    return text.lower().endswith((".html", ".json")) or "/" in text or Path(text).is_file()
 
 
 def record(given: argparse.Namespace) -> int:
@@ -65,6 +68,9 @@ def record(given: argparse.Namespace) -> int:
     load_notebook_libraries()
     from pgrunbook.record import from_ledger
 
+    if given.pdf:
+        # What cannot be printed is not written and signed either.
+        printing.browser(os.environ)
     bound = target.from_environment(os.environ)
     with session.connect(bound, purpose="record") as conn:
         session.bind(conn, bound, for_change=False)
@@ -91,11 +97,15 @@ def verify(given: argparse.Namespace) -> int:
     from pgrunbook.inspection import inspect
     from pgrunbook.matching import match
 
-    path = Path(given.change)
+    path = Path(given.change).expanduser()
+    if path.is_dir():
+        raise NoRecord(file=str(path), found="it is a folder; name the record.html in it")
+    if not path.exists():
+        raise NoRecord(file=str(path), found="there is no such file")
     found = inspect(path)
     says = dict(found.says)
     if given.signer:
-        who = signature.signer(path, Path(given.signer).expanduser(), identity=given.identity)
+        who = signature.signer(path, Path(given.signer).expanduser(), identity=given.identity or "")
         says["signature"] = f"of {who}"
     elif (beside := signature.beside(path)).is_file():
         says["signature"] = f"not looked at: name who may sign with --signer; it lies in {beside.name}"

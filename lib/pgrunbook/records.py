@@ -63,7 +63,8 @@ def records(given: argparse.Namespace) -> int:
         else:
             where = f"in the ledger of {ledger.target.where}"
             found = shelf.in_ledger(ledger, change=given.change, folder=folder)
-    say(given, runs.in_words(found, where=where), {"where": where, "runs": runs.facts(found)})
+    of = f"of {given.change} " if given.change else ""
+    say(given, runs.in_words(found, where=f"{of}{where}"), {"where": where, "runs": runs.facts(found)})
     return 0
 
 
