@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
@@ -72,6 +73,21 @@ def copy(server: embedded.Server, template: str) -> Iterator[str]:
         yield server.conninfo_for(name)
     finally:
         embedded.drop_database(server, name)
+
+
+# A module of tests names these two as its own.
+@pytest.fixture(scope="module")
+def template(server: embedded.Server) -> Iterator[str]:
+    """The name of a database with the change, made once for a module."""
+    with scheduler(server) as name:
+        yield name
+
+
+@pytest.fixture
+def database(server: embedded.Server, template: str) -> Iterator[str]:
+    """A copy of the scheduler's database: conn, elsewhere and someone_else are sessions of it."""
+    with copy(server, template) as conninfo:
+        yield conninfo
 
 
 def job(conn: psycopg.Connection[Any], name: str, *, due: str | None = "-1 minute", **columns: Any) -> str:

@@ -17,23 +17,10 @@ import scheduler_ground as ground
 from conftest import Elsewhere
 from psycopg import IsolationLevel, errors
 
-from pgrunbook import server as embedded
-
 Connection = psycopg.Connection[Any]
 CROWD = 16
 
-
-@pytest.fixture(scope="module")
-def scheduler(server: embedded.Server) -> Iterator[str]:
-    with ground.scheduler(server) as name:
-        yield name
-
-
-@pytest.fixture
-def database(server: embedded.Server, scheduler: str) -> Iterator[str]:
-    """A copy of the scheduler's database: conn, elsewhere and someone_else are sessions of it."""
-    with ground.copy(server, scheduler) as conninfo:
-        yield conninfo
+template, database = ground.template, ground.database
 
 
 class Crowd:

@@ -6,7 +6,7 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -19,18 +19,7 @@ from pgrunbook import server as embedded
 
 JOB = "job_sync_001"
 
-
-@pytest.fixture(scope="module")
-def scheduler(server: embedded.Server) -> Iterator[str]:
-    with ground.scheduler(server) as name:
-        yield name
-
-
-@pytest.fixture
-def database(server: embedded.Server, scheduler: str) -> Iterator[str]:
-    """A copy of the scheduler's database: conn and elsewhere are sessions of it."""
-    with ground.copy(server, scheduler) as conninfo:
-        yield conninfo
+template, database = ground.template, ground.database
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg.rows import dict_row
 
-from pgrunbook import server as embedded
 from pgrunbook.errors import JobNotScheduled
 from pgrunbook.workloads.job_scheduler import (
     CLAIM,
@@ -33,17 +32,7 @@ from pgrunbook.workloads.job_scheduler import (
 
 Conn = psycopg.Connection[dict[str, Any]]
 
-
-@pytest.fixture(scope="module")
-def template(server: embedded.Server) -> Iterator[str]:
-    with ground.scheduler(server) as name:
-        yield name
-
-
-@pytest.fixture
-def database(server: embedded.Server, template: str) -> Iterator[str]:
-    with ground.copy(server, template) as conninfo:
-        yield conninfo
+template, database = ground.template, ground.database
 
 
 def claimed(conn: Conn) -> Execution:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -14,7 +14,6 @@ import scheduler_ground as ground
 from conftest import Elsewhere
 from job_working import Hand, working
 
-from pgrunbook import server as embedded
 from pgrunbook.workloads import job_link, job_worker
 from pgrunbook.workloads.job_report import Ended
 from pgrunbook.workloads.job_scheduler import CLAIM, COMPLETE, Execution
@@ -23,17 +22,7 @@ from pgrunbook.workloads.job_worker import Worker
 Eventually = Callable[..., Any]
 Conn = psycopg.Connection[dict[str, Any]]
 
-
-@pytest.fixture(scope="module")
-def template(server: embedded.Server) -> Iterator[str]:
-    with ground.scheduler(server) as name:
-        yield name
-
-
-@pytest.fixture
-def database(server: embedded.Server, template: str) -> Iterator[str]:
-    with ground.copy(server, template) as conninfo:
-        yield conninfo
+template, database = ground.template, ground.database
 
 
 def executions(conn: Conn, job: str) -> list[dict[str, Any]]:
