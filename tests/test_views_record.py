@@ -17,6 +17,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from pgrunbook.checklist import Checked, Item
 from pgrunbook.views import style
 from pgrunbook.views.record import Summary, export, synthesize
+from pgrunbook.views.table import to_html
 from pgrunbook.views.view import View
 
 pytestmark = pytest.mark.static
@@ -316,3 +317,11 @@ def test_times_held_are_said_once_where_the_observers_saw_them() -> None:
         steps = page(export(notebook(), summary)).select_one("#steps")
         assert steps is not None
         assert ("worst stall" in steps.get_text(" ")) is there
+
+
+def test_long_names_in_tables_may_break_at_their_joints() -> None:
+    name = "migrate/002_add_unique_index.sql"
+    view = View("seen", html=to_html([{"file": name}]))
+    summary = recorded.summary("x", steps=1, checks=1)
+    html = export(synthesize("t", [("heading", view)]), summary)
+    assert ">migrate/<wbr>002_<wbr>add_<wbr>unique_<wbr>index.<wbr>sql</td>" in html

@@ -11,9 +11,9 @@ __all__ = ["foreign"]
 _TAG = re.compile(r'<(/?)([A-Za-z][A-Za-z0-9]*)((?:\s+[A-Za-z][\w:-]*(?:="[^"<]*")?)*)\s*(/?)>')
 _BEGIN = re.compile(r"</?[^\s/>]*")
 _ATTRIBUTE = re.compile(r'([A-Za-z][\w:-]*)(?:="([^"<]*)")?')
-_VOID = frozenset({"br", "hr", "img"})
+_VOID = frozenset({"br", "hr", "img", "wbr"})
 _DRAWN = frozenset(svg.ELEMENTS.split())
-_WRITTEN = sanitise.TAGS | {"h3", "h4", "figure", "img"}
+_WRITTEN = sanitise.TAGS | {"h3", "h4", "figure", "img", "wbr"}
 _CLASSES = frozenset(
     f"{sanitise.CLASSES} prose input prompt output stream stderr error verdict wide facts note".split()
 )

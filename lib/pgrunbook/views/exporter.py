@@ -16,6 +16,7 @@ from nbconvert.filters import Highlight2HTML
 
 from pgrunbook.views.outputs import Shown, shown
 from pgrunbook.views.sanitise import clean_html, clean_markdown, plain_lines
+from pgrunbook.views.table import jointed
 from pgrunbook.views.text import shorten, visible
 
 __all__ = ["RecordExporter", "source"]
@@ -59,6 +60,7 @@ class RecordExporter(TemplateExporter):
         environment.globals["headings"] = self.headings
         filters: dict[str, Any] = {
             "code": lambda text: source(text, "python"),
+            "jointed": lambda html: Markup(jointed(str(html))),
             "lines": lambda text: Markup(plain_lines(str(text))),
             "markdown": self._markdown,
             "shown": self._shown,

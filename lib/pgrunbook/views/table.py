@@ -14,7 +14,7 @@ from pgrunbook.views.facts import json_safe
 from pgrunbook.views.text import marks, shorten, visible
 from pgrunbook.views.units import counted
 
-__all__ = ["CAP", "columns_of", "heading", "html_text", "to_html", "to_text"]
+__all__ = ["CAP", "columns_of", "heading", "html_text", "jointed", "to_html", "to_text"]
 
 CAP = 50  # rows shown unless told otherwise
 _LONGEST_HTML = 300  # characters of one value
@@ -22,6 +22,8 @@ _LONGEST_TEXT = 40
 _HASH = re.compile(r"[0-9a-f]{32,128}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d\S*")
 _LONG_WORD = re.compile(r"\S{36}")
+_TAG_OR_LONG_NAME = re.compile(r"<[^<>]*>|[\w./]{16,}")
+_JOINT = re.compile(r"[_./]")
 _JUDGED = frozenset({"outcome", "result", "status", "verdict", "decision"})
 _GOOD = {"done", "go", "ok", "passed", "holds", "approved", "the same", "open", "proved"}
 _BAD = {"failed", "no-go", "not ok", "broken", "refused", "stopped", "differs", "closed", "cancelled"}
@@ -82,6 +84,17 @@ def html_text(text: str) -> str:
     pieces = [("·" * ahead, True), *marks(body), ("·" * (len(text) - ahead - len(body)), True)]
     return "".join(
         f'<span class="mark">{escape(run)}</span>' if hidden else escape(run) for run, hidden in pieces if run
+    )
+
+
+def jointed(html: str) -> str:
+    """Return HTML that may break long names at their joints, so that columns can be narrow.
+
+    >>> jointed('<td class="a_class_of_its_own">a_short_name, migrate/001_unique_code</td>')
+    '<td class="a_class_of_its_own">a_short_name, migrate/<wbr>001_<wbr>unique_<wbr>code</td>'
+    """
+    return _TAG_OR_LONG_NAME.sub(
+        lambda one: one[0] if one[0].startswith("<") else _JOINT.sub(r"\g<0><wbr>", one[0]), html
     )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pgrunbook import kernel
 from pgrunbook.views.facts import json_safe
+from pgrunbook.views.table import jointed
 from pgrunbook.views.text import encodable, visible
 
 __all__ = ["FIGURE", "KEY", "SECTION", "View", "pictured"]
@@ -32,9 +33,6 @@ _FITTING = (
     "table.pgrunbook :is(.time,td.number){white-space:nowrap}"
     "table.pgrunbook td:is(.long,.hash){min-width:14em;overflow-wrap:anywhere}</style>"
 )
-_CELL = re.compile(r"(<td\b[^>]*>)(.*?)(?=</td>)")
-_LONG_NAME = re.compile(r"[\w.]{16,}")
-_JOINT = re.compile(r"[_.]")
 # JupyterLab sets every cell to the right, and of all that could change that lets only this through.
 _LEFT = r'<\1 style="text-align: left"\2'
 _WORDS = re.compile(r'<(caption|td|th)\b((?![^>]*class="number")[^>]*>)')
@@ -49,17 +47,6 @@ def literal(html: str) -> str:
     '<div class="mathjax_ignore"><b>from $1 to $2</b></div>'
     """
     return f'<div class="mathjax_ignore">{html}</div>' if _MATH.search(_PRE.sub("", html)) else html
-
-
-def fitting(html: str) -> str:
-    """Return HTML whose tables fit a narrow page.
-
-    >>> fitting("<td>a_short_name, unique_code_of_running_classes</td>").partition("</style>")[2]
-    '<td>a_short_name, unique_<wbr>code_<wbr>of_<wbr>running_<wbr>classes</td>'
-    """
-    return _FITTING + _CELL.sub(
-        lambda cell: cell[1] + _LONG_NAME.sub(lambda name: _JOINT.sub(r"\g<0><wbr>", name[0]), cell[2]), html
-    )
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -95,7 +82,7 @@ class View:
     ) -> tuple[dict[str, str], dict[str, dict[str, object]]]:
         whole = self.data()
         if self.html and kernel.attended():
-            whole["text/html"] = fitting(whole["text/html"])
+            whole["text/html"] = _FITTING + jointed(whole["text/html"])
         elif self.png and kernel.attended():
             # Of an output JupyterLab shows one part alone, and an image without words for a screen reader.
             alt = escape(visible(str(self.facts.get("picture") or self.text)))
