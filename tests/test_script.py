@@ -144,3 +144,12 @@ def test_the_pieces_of_a_script_are_its_bytes_one_statement_each() -> None:
     for one, data in pieces:
         (again,) = statement.parse(data.decode(), file="piece.sql")
         assert again.text == one.text
+
+
+def test_a_table_that_a_script_makes_is_watched_beside_those_that_it_locks() -> None:
+    made = script(
+        Kind.MIGRATE, "CREATE TABLE notes (id int); CREATE INDEX i ON notes (id); CREATE TABLE app.b ()"
+    )
+    assert made.sized == ["notes", "app.b"]
+    claims = header.parse("-- t\n-- lock: ShareRowExclusive on users\n", kind=Kind.MIGRATE, file="x.sql")
+    assert dataclasses.replace(made, header=claims).sized == ["users", "notes", "app.b"]

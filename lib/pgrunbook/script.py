@@ -36,6 +36,12 @@ class Script:
         return f"{self.kind.value}/{self.path.name}"
 
     @property
+    def sized(self) -> list[str]:
+        """Return the tables whose size it may change: those that it locks, and those that it makes."""
+        made = [one.creates for one in self.statements if one.creates and one.verb.startswith("CREATE TABLE")]
+        return list(dict.fromkeys([*(claim.table for claim in self.header.locks), *made]))
+
+    @property
     def repairs(self) -> Mapping[str, str]:
         """Return the tables whose rows a remedy changes, as SQL spells them, with what it does to each."""
         one = self.statements[0]

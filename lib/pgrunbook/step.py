@@ -63,8 +63,7 @@ def _in_transaction(job: Job, hands: Hands, began: float, notices: list[str]) ->
     stops_others = any(claim.mode.blocks_reads or claim.mode.blocks_writes for claim in header.locks)
     hold_ms = (header.hold_budget_ms or hands.budgets.hold_ms) if stops_others else None
     work = hands.work
-    tables = [claim.table for claim in header.locks]
-    with Watch(hands.watch, session.pid(work), tables, hands.on_sample, began) as watch:
+    with Watch(hands.watch, session.pid(work), job.script.sized, hands.on_sample, began) as watch:
         hands.watched = watch
         hands.at(stages.LOOKS)
         try:

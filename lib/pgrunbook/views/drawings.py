@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["builds", "queries", "sizes", "stalls", "waits"]
 
-_MOST_STALLS, _MOST_BUILDS, _MOST_SIZES = 60, 20, 40
+_MOST_STALLS, _MOST_BUILDS = 60, 20
 # What was observed is told by values whose modules read databases: they are loaded where something is drawn.
 
 
@@ -118,8 +118,7 @@ def sizes(summary: Summary) -> Picture | None:
         name, after = _text(row["name"]), int(_ms(row["after bytes"]))
         before = grown[name].before_bytes if name in grown else int(_ms(row["before bytes"]))
         grown[name] = SizeChange(name, before, after)
-    most = sorted(grown.values(), key=lambda one: -abs(one.after_bytes - one.before_bytes))[:_MOST_SIZES]
-    return charts.sizes([one for one in grown.values() if one in most]) if grown else None
+    return charts.sizes(list(grown.values())) if grown else None
 
 
 def queries(summary: Summary) -> Picture | None:

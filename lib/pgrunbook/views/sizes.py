@@ -14,6 +14,7 @@ from pgrunbook.views.units import percent, size
 
 __all__ = ["Size", "sizes"]
 
+_MOST = 40
 _INDEXES = ", indexes"
 _BEFORE: dict[str, Any] = {"facecolor": "white", "hatch": "////"}
 _AFTER: dict[str, Any] = {"facecolor": style.BLUE, "hatch": ""}
@@ -35,6 +36,8 @@ def sizes(items: Sequence[Size]) -> Picture:
     """Return the size of each relation before and after."""
     if not items:
         return style.nothing("no size was measured")
+    most = sorted(items, key=lambda one: -abs(one.after_bytes - one.before_bytes))[:_MOST]
+    left, items = len(items) - len(most), [one for one in items if one in most]
     fig = style.figure(8.6, 1.3 + 0.5 * len(items))
     style.title(fig, "Size on disk before and after")
     axes = fig.subplots()
@@ -60,7 +63,7 @@ def sizes(items: Sequence[Size]) -> Picture:
     axes.set_xlim(0, reach * 1.04)
     axes.xaxis.set_major_locator(MultipleLocator(_round_step(reach)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: size(int(value))))
-    style.plain_axes(axes)
+    style.plain_axes(axes, xlabel=f"{left} more, which changed less, not drawn" if left else "")
     keys = [
         Patch(edgecolor=style.INK, lw=0.6, label=when, **look)
         for when, look in (("before", _BEFORE), ("after", _AFTER))
@@ -82,6 +85,8 @@ def _name(name: str) -> str:
 
 def _change(item: Size) -> str:
     before, after = item.before_bytes, item.after_bytes
+    if not before and after:
+        return f"new, {size(after)}"
     return f"{size(before)} → {size(after)}, {percent(before, after)}"
 
 
