@@ -106,6 +106,27 @@ def test_a_new_page_is_asked_whether_it_shows_the_panel(
         assert sight.lost is not shows
 
 
+@pytest.mark.parametrize("shows", [True, False])
+def test_a_panel_that_a_page_takes_away_is_lost_unless_another_page_shows_it(
+    shows: bool, displayed: list[Any], clock: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page_connects(monkeypatch)
+    box = ipywidgets.VBox([ipywidgets.HTML("the question")])
+    lifeline.display(box)
+    foot, sight = box.children[-1], Sight(box)
+    foot._view_count = 1
+    foot._view_count = 0
+    drawn: list[int] = []
+    box.observe(lambda change: drawn.append(len(change["new"])), names="children")
+    clock(lifeline.SETTLING_S)
+    assert not sight.lost
+    assert drawn == [1, 2]
+    if shows:
+        foot._view_count = 1
+    clock(lifeline.UNSEEN_S)
+    assert sight.lost is not shows
+
+
 def test_without_any_page_nothing_is_lost(
     displayed: list[Any], clock: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import nbformat
 import pytest
+from jupyter_server.services.config import ConfigManager
 from operating import Desk, ended
 from throwaway import NAME
 
@@ -211,7 +212,9 @@ def test_the_lab_opens_on_the_notebooks_while_the_server_runs(
 
     class Lab:
         def __init__(self, command: list[str], env: dict[str, str]) -> None:
-            told.append((command, {name: env[name] for name in env if name.startswith("PGRUNBOOK_")}))
+            told.append(
+                (command, {name: env[name] for name in env if name.startswith(("PGRUNBOOK_", "JUPYTER"))})
+            )
             self.waits = iter([KeyboardInterrupt, 7])
 
         def wait(self) -> int:
@@ -234,6 +237,10 @@ def test_the_lab_opens_on_the_notebooks_while_the_server_runs(
     # Kernels work in the notebooks' folder.
     assert environment["PGRUNBOOK_CHANGES"] == str(desk.changes)
     assert environment["PGRUNBOOK_RECORDS"] == str(desk.records)
+    # A panel comes back after a reload if it was saved: JupyterLab saves soon, unless somebody has set otherwise.
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", environment["JUPYTER_CONFIG_PATH"])
+    settings = ConfigManager(config_dir_name="labconfig").get("default_setting_overrides")
+    assert settings["@jupyterlab/docmanager-extension:plugin"] == {"autosaveInterval": 5}
 
 
 def test_the_suite_gets_its_own_arguments(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

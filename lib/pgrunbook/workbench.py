@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from pgrunbook import change as changes
 from pgrunbook import places, server
@@ -19,7 +20,10 @@ from pgrunbook.identity import new_run_id
 from pgrunbook.journal import Journal
 from pgrunbook.loading import load_notebook_libraries
 
-__all__ = ["lab", "new", "rehearse", "test"]
+__all__ = ["SETTINGS", "lab", "new", "rehearse", "test"]
+
+SETTINGS = Path(__file__).parent / "jupyter"
+"""A folder of JupyterLab's configuration: what is set where nobody has set anything else."""
 
 
 def rehearse(given: argparse.Namespace) -> int:
@@ -107,8 +111,11 @@ def lab(arguments: Sequence[str]) -> int:
         ]
         if hasattr(os, "geteuid") and os.geteuid() == 0:
             command.append("--allow-root")
+        # It saves often: a panel that was saved comes back after a reload. What somebody has set is theirs.
+        configs = os.pathsep.join(filter(None, [os.environ.get("JUPYTER_CONFIG_PATH"), str(SETTINGS)]))
         # Its kernels work in another folder.
         paths = {
+            "JUPYTER_CONFIG_PATH": configs,
             "PGRUNBOOK_CHANGES": str(changes.root_from(os.environ)),
             "PGRUNBOOK_RECORDS": str(places.records()),
         }

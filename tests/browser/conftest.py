@@ -9,13 +9,11 @@ from typing import Any
 
 import psycopg
 import pytest
-from browser.lab import CHANGE, PATIENCE_MS, Lab, Operator, chromium, started
+from browser.lab import CHANGE, KEPT, PATIENCE_MS, Lab, Operator, chromium, started
 from playwright.sync_api import Browser, expect
 
 from pgrunbook import server as embedded
 
-# The cells of the template that a gate and a step need, and one more that shows that Run All went on.
-KEPT = ("change =", "Runbook.open", "runbook.preflight()", 'gate("001")', 'apply("001")', 'gate("002")')
 LAST = "'Run All came to its ' + 'end'"
 
 # By itself it gives up after five seconds.

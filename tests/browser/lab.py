@@ -28,6 +28,8 @@ from pgrunbook import scaffold
 
 ROOT = Path(__file__).resolve().parents[2]
 CHANGE = "700_clicked"
+# The cells of the template that a gate and a step need, and one more that shows that Run All went on.
+KEPT = ("change =", "Runbook.open", "runbook.preflight()", 'gate("001")', 'apply("001")', 'gate("002")')
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -285,10 +287,12 @@ class Operator:
         self.others.append(other)
         return other
 
-    def status(self) -> str:
+    def status(self, step: str = "001") -> str:
         if self.conn.execute("SELECT to_regclass('pgrunbook.step')").fetchone() == (None,):
             return "no ledger"
-        row = self.conn.execute("SELECT status FROM pgrunbook.step WHERE step LIKE '001%'").fetchone()
+        row = self.conn.execute(
+            "SELECT status FROM pgrunbook.step WHERE step LIKE %s", [f"{step}%"]
+        ).fetchone()
         return str(row[0]) if row else "not run"
 
     def events(self) -> list[tuple[str, str]]:
@@ -296,6 +300,14 @@ class Operator:
             "SELECT kind, actor FROM pgrunbook.event WHERE step <> '' AND kind <> 'observed' ORDER BY id"
         )
         return [(str(kind), str(actor)) for kind, actor in found]
+
+    def in_file(self, source: str) -> list[Any]:
+        """The outputs of a cell as they are in the file."""
+        try:
+            cells = nbformat.read(self.lab.notebook, as_version=4).cells
+        except nbformat.reader.NotJSONError:
+            return []  # half written
+        return next(cell.outputs for cell in cells if source in cell.source)
 
     def saved(self, source: str, shows: str) -> list[Any]:
         """The code cells of the file, saved until that cell's output in it shows a text."""

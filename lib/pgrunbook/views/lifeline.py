@@ -10,6 +10,8 @@ from typing import Any
 import ipywidgets
 from IPython import display as shown
 
+from pgrunbook import kernel
+
 __all__ = ["LOST", "Sight", "display"]
 
 BEAT_S = 5.0
@@ -59,12 +61,13 @@ class Sight:
     def lost(self) -> bool:
         """Return whether pages are there and none of them has shown the panel within half a minute.
 
-        A page that was loaded anew shows it only if the notebook had been saved with it: then it is asked again.
+        A page that was loaded anew shows it only if the notebook had been saved with it, and one that has taken it
+        away may not be the only one: then they are asked again.
         """
         page, now = ipywidgets.Widget._control_comm, time.monotonic()
         if page is not self._page:
-            self._page, self._heard = page, False
-            self._again, self._until = now + SETTLING_S, now + SETTLING_S + UNSEEN_S / 2
+            self._page = page
+            self._ask()
         if self._again and now >= self._again and not self._heard:
             self._again = 0.0
             children = self._box.children
@@ -72,8 +75,18 @@ class Sight:
             self._box.children = children
         return page is not None and not self._heard and now > self._until
 
-    def _hear(self, _change: Any) -> None:
-        self._heard = True
+    def _hear(self, change: Any) -> None:
+        if change["new"]:
+            self._heard = True
+        else:
+            # Run All once more takes it away, and another page may show it still.
+            self._ask()
+        kernel.answered()
+
+    def _ask(self) -> None:
+        self._heard = False
+        self._again = time.monotonic() + SETTLING_S
+        self._until = self._again + UNSEEN_S / 2
 
 
 _BEATS: set[asyncio.Task[None]] = set()
