@@ -314,12 +314,12 @@ runbook.sizes()
 # %% [markdown]
 # ## Roll back
 #
-# Only if you must. In a live window this gate asks too: NO-GO keeps the change and goes on to the record; `ROLL BACK` and GO undo the steps after 002. The constraint goes, the unique index stays, and codes are never unprotected. To go back further, answer NO-GO, change `to` in the next cell (without it everything is undone), and run this cell and the next again.
+# Only if you must. In a live window this gate asks too: NO-GO keeps the change and goes on to the record; `ROLL BACK` and GO undo the steps after 002. The constraint goes, the unique index stays, and codes are never unprotected. To go back further, answer NO-GO, name another step in this cell and the next (`gate("rollback")` and `roll_back()` undo everything), and run both again: a GO counts for as far as it says, no more and no less.
 #
 # A rehearsal goes back and then forward again, to show that both ways work.
 
 # %%
-await runbook.gate("rollback")
+await runbook.gate("rollback to 002")
 
 # %% [markdown]
 # You should see 004 and both parts of 003 rolled back, or that the change stays.

@@ -408,12 +408,12 @@ desk.slow_statements()
 # %% [markdown]
 # ## Roll back
 #
-# Only if you must. In a live window this gate asks too: NO-GO keeps the change and goes on to the record; `ROLL BACK` and GO undo the steps after 005. The generator goes, the guard and the counters stay. To go back further, answer NO-GO, change `to` in the next cell (without it everything is undone), and run this cell and the next again. Codes that were issued stay; counters that are emptied forget the numbers of deleted classes.
+# Only if you must. In a live window this gate asks too: NO-GO keeps the change and goes on to the record; `ROLL BACK` and GO undo the steps after 005. The generator goes, the guard and the counters stay. To go back further, answer NO-GO, name another step in this cell and the next (`gate("rollback")` and `roll_back()` undo everything), and run both again: a GO counts for as far as it says, no more and no less. Codes that were issued stay; counters that are emptied forget the numbers of deleted classes.
 #
 # A rehearsal goes back and then forward again, to show that both ways work.
 
 # %%
-await runbook.gate("rollback")
+await runbook.gate("rollback to 005")
 
 # %% [markdown]
 # You should see 008, 007 and 006 rolled back, or that the change stays.

@@ -173,7 +173,7 @@ await runbook.gate("10_duplicate_channel_sequences")
 # %% [markdown]
 # You should see how many rows were repaired. Stop it at any time: whole batches stay repaired, order is right at every moment, and running the cell again does the rest.
 #
-# Until step 004 `await runbook.undo("10_duplicate_channel_sequences")` in a cell of its own takes it back, to the byte; rows that somebody changed since are left alone and listed. It is no cell of this notebook, because Run All would run it. From step 004 on the index refuses the old numbers.
+# Until step 004 `await runbook.gate("undo 10_duplicate_channel_sequences")` and `await runbook.undo("10_duplicate_channel_sequences")` in cells of their own take it back, to the byte; rows that somebody changed since are left alone and listed. They are no cells of this notebook, because Run All would run them. From step 004 on the index refuses the old numbers.
 
 # %%
 await runbook.remedy("10_duplicate_channel_sequences")
@@ -409,12 +409,12 @@ runbook.sizes()
 # %% [markdown]
 # ## Roll back
 #
-# Only if you must. In a live window this gate asks too: NO-GO keeps the change and goes on to the record; `ROLL BACK` and GO undo the steps after 005. The old indexes come back, the constraint goes, numbers stay unique. To go back further, answer NO-GO, change `to` in the next cell (without it everything is undone), and run this cell and the next again. Repaired numbers stay repaired.
+# Only if you must. In a live window this gate asks too: NO-GO keeps the change and goes on to the record; `ROLL BACK` and GO undo the steps after 005. The old indexes come back, the constraint goes, numbers stay unique. To go back further, answer NO-GO, name another step in this cell and the next (`gate("rollback")` and `roll_back()` undo everything), and run both again: a GO counts for as far as it says, no more and no less. Repaired numbers stay repaired.
 #
 # A rehearsal goes back and then forward again, to show that both ways work.
 
 # %%
-await runbook.gate("rollback")
+await runbook.gate("rollback to 005")
 
 # %% [markdown]
 # You should see 009, 008, 007 and 006 rolled back, or that the change stays.

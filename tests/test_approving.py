@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from operating import AT_ONCE, Desk, ended
+import throwaway
+from operating import AT_ONCE, GO, Desk, ended
 from throwaway import NAME
 
 if TYPE_CHECKING:
@@ -37,8 +38,10 @@ def test_apply_waits_at_each_gate_for_the_second_person(desk: Desk, eventually: 
         assert step not in desk.ask("SELECT step FROM pgrunbook.step")
         said = desk("approve", NAME, step, "--reason", "read it", PGRUNBOOK_OPERATOR="bob")
         assert said.code == 0
-        assert said.out.startswith(f"{step}: GO by bob recorded in run ")
-        assert said.out.endswith(" of ann\n")
+        first, *about = said.out.splitlines()
+        assert first.startswith(f"{step}: GO by bob recorded in run ")
+        assert first.endswith(" of ann")
+        assert any(f"migrate/{step}.sql, SHA-256 " in line for line in about)
     came = ended(going)
     assert (came.code, desk.statuses) == (0, ["done"] * 3)
     assert f"1 of 2 people approved it (ann); it waits for: pgrunbook approve {NAME} 001_add_note" in came.err
@@ -137,6 +140,54 @@ def test_what_would_count_for_nothing_is_refused_and_says_why(
     eventually(lambda: desk.statuses == ["done"])
     assert "001_add_note was not approved: it is done" in refusal(desk, *why)
     assert desk("approve", NAME, "009", *why).code == 1
+
+
+def test_the_second_person_sees_what_the_gate_shows_before_they_say_go(
+    desk: Desk, eventually: Callable[..., Any]
+) -> None:
+    # However busy the machine is.
+    calm = {
+        name: str(text).replace("-- lock:", "-- hold_budget: 60 s\n-- lock:", 1)
+        for name, text in throwaway.FILES.items()
+        if name.startswith("rollback/")
+    }
+    throwaway.write(desk.changes, calm)
+    assert desk("apply", NAME, *AT_ONCE).code == 0
+    going = desk.start("rollback", NAME, "--to", "001", *GO, "--approvals", "2")
+    way = "rollback to 001_add_note"
+    eventually(asked(desk, way))
+    shown = desk("approve", NAME, "rollback to 001", "--show")
+    assert shown.code == 0
+    first, *lines = shown.out.splitlines()
+    assert first == way
+    for told in (
+        "where LIVE: ", "undoes 003_require_code: Require the code", "002_build_index: Build the index",
+        "stays 1 step: 001", "runs rollback/003_require_code.sql, SHA-256 ",
+        "locks AccessExclusive on things: nobody can read or write meanwhile; declared",
+        "others wait 100 ms at most because of us at each file", "in the way nobody",
+    ):  # fmt: skip
+        assert any(told in " ".join(line.split()) for line in lines), told
+    assert desk.statuses == ["done"] * 3, "to look is no GO"
+    said = desk("approve", NAME, way, "--reason", "read it", "--json", PGRUNBOOK_OPERATOR="bob")
+    assert (said.code, said.facts["step"]) == (0, way)
+    assert said.facts["about"]["stays"] == "1 step: 001"
+    came = ended(going)
+    assert (came.code, desk.statuses) == (0, ["done", "rolled back", "rolled back"]), came.err
+
+
+def test_the_undo_of_a_remedy_waits_for_a_go_of_its_own(desk: Desk, eventually: Callable[..., Any]) -> None:
+    with desk.looking() as conn:
+        conn.execute("UPDATE things SET code = 'c1' WHERE id IN (2, 3)")
+    remedy = "10_doubled_codes"
+    assert desk("remedy", NAME, remedy, *GO).code == 0
+    going = desk.start("remedy", NAME, remedy, "--undo", *GO, "--approvals", "2")
+    eventually(asked(desk, f"undo {remedy}"))
+    assert "nobody has said GO to it in run " in refusal(desk, "--reason", "read it", step=remedy)
+    said = desk("approve", NAME, f"undo {remedy}", "--reason", "read it", PGRUNBOOK_OPERATOR="bob")
+    assert "rows         gives back 2 rows that it replaced, newest first" in said.out
+    came = ended(going)
+    assert came.code == 0
+    assert f"it waits for: pgrunbook approve {NAME} 'undo {remedy}' --reason TEXT" in came.err
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "two", "1.5", ""])

@@ -160,6 +160,44 @@ def test_a_step_of_a_run_that_is_open_elsewhere_is_not_called_interrupted(run: R
         assert bearings.of_run(run).places[0].state == state
 
 
+def test_a_run_that_bears_the_name_of_one_that_is_open_does_not_call_its_step_interrupted(
+    run: Run, conn: Conn, chosen: Change, database: str, tmp_path: Path
+) -> None:
+    throwaway.apply(run, "001")
+    mark(conn, "001_add_note")
+    with throwaway.running(chosen, database, tmp_path / "other", run_id=run.run_id) as second:
+        place = bearings.of_run(second).places[0]
+        assert (place.state, place.why) == (
+            "running", f"run {run.run_id} is open: it waits for its locks, or was cut off",
+        )  # fmt: skip
+        run.close()
+        assert bearings.of_run(second).places[0].state == "interrupted"
+
+
+def test_a_run_that_was_opened_again_tells_since_when_nobody_has_approved(
+    run: Run, chosen: Change, database: str, tmp_path: Path
+) -> None:
+    run.decide_by_policy("001")
+    run.close()
+    with throwaway.running(chosen, database, tmp_path, run_id=run.run_id) as again:
+        assert where(again)[2] == "gate closed: nobody approved it since this run was opened again"
+
+
+def test_a_gate_that_was_left_without_an_answer_is_told_until_somebody_answers(run: Run) -> None:
+    for name in ("001", "10_doubled_codes"):
+        run.deciding.asked = name
+        run.deciding.leave("the cell was stopped before anybody answered")
+    told = "and left without an answer: the cell was stopped before anybody answered"
+    for found in (bearings.of_run(run), bearings.of_change(run.ledger, run.change, "")):
+        place = found.places[0]
+        assert place.why.startswith(f"its gate was asked in run {run.run_id} until 20")
+        assert told in place.why
+        assert found.places[1].why == ""
+        assert found.remedies["10_doubled_codes"].startswith("not run; its gate was asked in run ")
+    run.decide_by_policy("001")
+    assert told not in bearings.of_run(run).places[0].why
+
+
 def test_a_way_back_that_was_interrupted_left_something(run: Run, conn: Conn) -> None:
     throwaway.apply(run, "001")
     mark(conn, "001_add_note", "rolling back")
@@ -207,8 +245,11 @@ def test_a_build_that_goes_on_without_its_runner_is_running(
     eventually(lambda: conn.execute("SELECT 1 FROM pg_stat_progress_create_index").fetchall())
     found = bearings.of_run(run)
     assert states(found)[:2] == ["done", "running"]
-    assert found.places[1].why == f"pid {builder.pid}, run {run.run_id}"
+    # The run itself does nothing now: it is somebody's who bore its name before.
+    assert found.places[1].why == f"pid {builder.pid}, its runner is gone, the server still works on it"
     assert found.call == "run the cell runbook.status() again"
+    elsewhere = bearings.of_change(run.ledger, run.change, "")
+    assert elsewhere.places[1].why == f"pid {builder.pid}, run {run.run_id}"
     run.close()
     (place,) = [
         one for one in bearings.of_change(run.ledger, run.change, "").places if one.state == "running"

@@ -14,20 +14,13 @@ import throwaway
 
 from pgrunbook import briefing
 from pgrunbook import server as embedded
-from pgrunbook.gate import Policy
 from pgrunbook.run import Run
-from pgrunbook.target import Kind, Target
 
 
 @pytest.fixture
 def run(conn: psycopg.Connection[Any], database: str, tmp_path: Path) -> Iterator[Run]:
     """A run on a live target whose board says GO."""
-    conn.execute(throwaway.TABLE)
-    chosen = throwaway.write(tmp_path / "changes")
-    live = Target(Kind.LIVE, database)
-    with throwaway.running(
-        chosen, live, tmp_path / "records", policy=Policy.APPROVE_ALL, reason="test"
-    ) as made:
+    with throwaway.live(conn, database, tmp_path) as made:
         yield made
 
 
@@ -124,9 +117,11 @@ def test_the_rollback_has_a_word_of_its_own_and_says_what_is_applied(run: Run) -
     asked = briefing.of(run, "rollback")
     assert asked.word == "ROLL BACK"
     assert not asked.reasoned
-    assert asked.about["applied"] == "no step"
+    assert (asked.title, asked.about["undoes"]) == ("Roll back?", "no step")
     throwaway.apply(run, "001", "002")
-    assert briefing.of(run, "rollback").about["applied"] == "2 steps: 001, 002"
+    asked = briefing.of(run, "rollback to 001")
+    assert asked.title == "Roll back to 001?"
+    assert asked.about["undoes"] == ["002_build_index: Build the index"]
 
 
 def test_where_two_people_approve_nobodys_name_is_filled_in(run: Run) -> None:

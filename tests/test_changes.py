@@ -321,7 +321,7 @@ def test_every_remedy_empties_its_check_and_can_be_undone_to_the_byte(
         assert applied.repairs >= len(preview.repairs)
         found = preflight.run_check(run.control, chosen.check(file))
         assert (found.total, found.problem) == (0, "")
-        undone = run.undo_remedy(file)
+        undone = throwaway.undo(run, file)
         assert undone == undoing.Undone(file, applied.repairs)
         assert rows_of(run.control) == before, "undo did not give the rows back as they were"
 

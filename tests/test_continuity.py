@@ -17,9 +17,10 @@ import pytest
 import throwaway
 from psycopg.conninfo import make_conninfo
 
-from pgrunbook import continuity, session, suite
+from pgrunbook import bearings, continuity, session, suite
 from pgrunbook import server as embedded
 from pgrunbook.errors import CannotConnect, OtherServer, StepFailed
+from pgrunbook.ledger import Ledger
 from pgrunbook.session import ServerFacts
 from pgrunbook.target import Kind, Target
 
@@ -249,6 +250,13 @@ def test_after_a_promotion_a_new_run_decides_from_ledger_and_catalog(
         eventually(lambda: conn.execute(asleep).fetchall())
         sent = "SELECT 1 FROM pg_stat_replication WHERE replay_lsn >= pg_current_wal_lsn()"
         eventually(lambda: conn.execute(sent).fetchall())
+        there = Target(Kind.LIVE, standby.conninfo_for("shop"))
+        with contextlib.closing(session.connect(there, purpose="status")) as replica:
+            # Its sessions and locks are the primary's: from here nobody can tell whether it was interrupted.
+            found = bearings.of_change(Ledger(replica, there), chosen, "")
+            told = "so the ledger says; whether anybody is at it cannot be known on a standby"
+            assert (found.places[2].state, found.places[2].why) == ("running", told)
+            assert found.call == "pgrunbook status 700_throwaway on the primary"
         stop(primary, "immediate")
         with pytest.raises(StepFailed):
             going.result(30)

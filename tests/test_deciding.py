@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 import throwaway
+from attended import Person
 
+from pgrunbook import approving, cli, question
 from pgrunbook.deciding import Deciding
-from pgrunbook.errors import GateClosed
+from pgrunbook.errors import ApprovalRefused, GateClosed, RunbookError
 from pgrunbook.gate import TERMINAL, Policy
+from pgrunbook.history import summarise
 from pgrunbook.run import Run
 from pgrunbook.ticking import Ticking
+from pgrunbook.views.gate_panel import GatePanel
 
 Conn = psycopg.Connection[dict[str, Any]]
 STEP = "001_add_note"
@@ -210,3 +216,192 @@ def test_whom_the_ledger_lets_read_nothing_hears_nothing(run: Run, conn: Conn) -
         assert not run.deciding.hear()
         run.control.execute("RESET ROLE")
     assert run.deciding.hear()
+
+
+# -- what was withdrawn, and what nobody answered --------------------------------------------------------
+
+
+@pytest.fixture
+def terminal(run: Run, database: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """What bob types elsewhere."""
+    monkeypatch.setenv("PGRUNBOOK_CHANGES", str(run.change.folder.parent))
+    monkeypatch.setenv("PGRUNBOOK_TARGET", database)
+    monkeypatch.setenv("PGRUNBOOK_OPERATOR", "bob")
+
+    def typed(name: str = "001", *more: str) -> int:
+        order = ["approve", throwaway.NAME, name, "--reason", "I read it", *more]
+        return approving.approve(cli.parser().parse_args(order))
+
+    return typed
+
+
+def refusal(terminal: Callable[..., int], name: str = "001") -> str:
+    with pytest.raises(ApprovalRefused) as caught:
+        terminal(name)
+    return caught.value.reason
+
+
+def test_a_go_that_was_withdrawn_is_no_place_for_another(run: Run, terminal: Callable[..., int]) -> None:
+    at_screen(run)
+    terminal()
+    run.apply("001")
+    run.gates.approvals_needed = 1
+    throwaway.roll_back(run)
+    run.gates.approvals_needed = 2
+    assert refusal(terminal) == (
+        f"nobody has said GO to it in run {run.run_id} yet: what was said before counts no more (it is rolled back)"
+    )
+    at_screen(run)
+    terminal()
+    run.deciding.hear()
+    assert run.gates.require(STEP, run.change.steps[0].migrate.sha256).who == "bob"
+
+
+def test_a_go_that_the_board_took_back_is_no_place_for_another(
+    run: Run, conn: Conn, terminal: Callable[..., int]
+) -> None:
+    at_screen(run)
+    conn.execute("UPDATE things SET code = 'c1' WHERE id = 2")
+    run.preflight()
+    with pytest.raises(RunbookError, match="is NO-GO"):
+        run.apply("001")
+    assert refusal(terminal).endswith("yet: what was said before counts no more (the board says NO-GO since)")
+
+
+def test_a_go_of_a_run_that_was_opened_again_since_is_no_place_for_another(
+    run: Run, database: str, tmp_path: Path, terminal: Callable[..., int]
+) -> None:
+    at_screen(run)
+    run.close()
+    with throwaway.running(run.change, database, tmp_path, approvals_needed=2, run_id=run.run_id) as again:
+        again.binding.begin_writing()
+        assert refusal(terminal).endswith("yet: the run was opened again since, and has to ask anew")
+        at_screen(again)
+        terminal()
+        assert again.apply("001").note == "apply"
+
+
+def test_a_go_and_a_withdrawal_at_one_moment_come_one_after_the_other(
+    run: Run, conn: Conn, terminal: Callable[..., int], elsewhere: Any, eventually: Callable[..., Any]
+) -> None:
+    at_screen(run)
+    # The run is about to tell that the gate is withdrawn.
+    elsewhere.begin_and_hold("SELECT pg_advisory_xact_lock(7239847, 2)")
+    with ThreadPoolExecutor(1) as pool:
+        going = pool.submit(refusal, terminal)
+        waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'advisory'"
+        eventually(lambda: conn.execute(waits).fetchall())
+        elsewhere.execute(
+            "INSERT INTO pgrunbook.event (run_id, change, step, kind, actor, detail)"
+            " VALUES (%s, %s, %s, 'gate withdrawn', 'ann', '{\"reason\": \"it is rolled back\"}')",
+            (run.run_id, run.change.name, STEP),
+        )
+        elsewhere.release()
+        assert going.result(30).endswith("what was said before counts no more (it is rolled back)")
+
+
+@pytest.mark.parametrize("way", ["rollback to 001", "undo 10_doubled_codes"])
+def test_what_goes_back_is_approved_for_exactly_that(
+    run: Run, terminal: Callable[..., int], way: str
+) -> None:
+    run.gates.approvals_needed = 1
+    throwaway.apply(run)
+    run.gates.approvals_needed = 2
+    run.decide(way, go=True, who="ann", reason="x", how="typed")
+    for other in ("rollback", "rollback to 002", "10_doubled_codes"):
+        assert refusal(terminal, other).startswith("nobody has said GO to it")
+    terminal(way)
+    acts: dict[str, Callable[[], object]] = {
+        "rollback to 001": lambda: run.roll_back("001"),
+        "rollback to 002": lambda: run.roll_back("002"),
+        "rollback": run.roll_back,
+        "10_doubled_codes": lambda: run.apply_remedy("10_doubled_codes"),
+        "undo 10_doubled_codes": lambda: run.undo_remedy("10_doubled_codes"),
+    }
+    done = acts.pop(way)
+    for act in acts.values():
+        with pytest.raises(GateClosed):
+            act()
+    done()
+    # One GO is one way back.
+    with pytest.raises(GateClosed, match="nobody approved it in this run"):
+        done()
+
+
+def test_a_way_back_of_another_text_is_not_approved(run: Run, terminal: Callable[..., int]) -> None:
+    run.decide("rollback", go=True, who="ann", reason="x", how="typed")
+    file = run.change.steps[1].rollback[0].path
+    text = file.read_text(encoding="utf-8")
+    file.write_text(f"{text}-- edited\n", encoding="utf-8")
+    assert refusal(terminal, "rollback").startswith("your file is another text (SHA-256 ")
+    with pytest.raises(
+        GateClosed, match=r"rollback/002_build_index.sql was edited after this run had read it"
+    ):
+        run.decide("rollback", go=True, who="cid", reason="x", how="typed")
+    file.write_text(text, encoding="utf-8")
+    terminal("rollback")
+
+
+def test_a_go_to_roll_back_is_none_to_what_was_applied_after_it(run: Run) -> None:
+    run.gates.approvals_needed = 1
+    throwaway.apply(run, "001")
+    run.decide_by_policy("rollback")
+    throwaway.apply(run, "002")
+    with pytest.raises(GateClosed, match="nobody approved it in this run"):
+        run.roll_back()
+
+
+@pytest.fixture
+def person(monkeypatch: pytest.MonkeyPatch) -> Person:
+    return Person(monkeypatch)
+
+
+def unanswered(run: Run) -> list[tuple[str, str]]:
+    found = run.ledger.events(run_id=run.run_id, kind="gate unanswered")
+    return [(one["step"], one["detail"]["reason"]) for one in found]
+
+
+@pytest.mark.parametrize("name", ["001", "10_doubled_codes", "rollback to 001"])
+def test_a_question_that_nobody_answered_is_in_the_ledger_and_in_the_record(
+    run: Run, person: Person, name: str
+) -> None:
+    async def stopped() -> None:
+        asking = asyncio.ensure_future(question.ask(run, name))
+        await person.panel(GatePanel)
+        asking.cancel()
+        with pytest.raises(GateClosed, match="the cell was stopped"):
+            await asking
+
+    asyncio.run(stopped())
+    reason = "the cell was stopped before anybody answered"
+    (told,) = unanswered(run)
+    assert told == ({"001": STEP, "rollback to 001": "rollback to 001_add_note"}.get(name, name), reason)
+    assert run.check_chain() is not None
+    (row,) = summarise(run.run_id, run.ledger.events(run_id=run.run_id), chain="")["approvals"]
+    assert (row["decision"], row["who"], row["reason"]) == ("NO ANSWER", "tester", reason)
+
+
+def test_a_notebook_that_is_closed_leaves_its_question_in_the_ledger(run: Run, person: Person) -> None:
+    async def closed() -> None:
+        asking = asyncio.ensure_future(question.ask(run, "001"))
+        await person.panel(GatePanel)
+        # The kernel ends, and the cell with it.
+        run.close()
+        asking.cancel()
+        with pytest.raises(GateClosed):
+            await asking
+
+    asyncio.run(closed())
+    assert unanswered(run) == [(STEP, "the notebook was closed before anybody answered")]
+
+
+def test_an_answer_leaves_no_question(run: Run, person: Person) -> None:
+    async def answered() -> None:
+        asking = asyncio.ensure_future(question.ask(run, "001"))
+        await person.answer(go=False, who="ann")
+        with pytest.raises(GateClosed, match="ann said NO-GO"):
+            await asking
+
+    asyncio.run(answered())
+    run.close()
+    assert unanswered(run) == []

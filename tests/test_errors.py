@@ -123,12 +123,16 @@ TEXTS: list[tuple[RunbookError, int, str]] = [
     ),
     (
         errors.LedgerRefused(
-            where="service shop", user="ann", reason="permission denied for schema pgrunbook", owner="bob"
+            where="service shop",
+            user="ann",
+            reason="permission denied for schema pgrunbook",
+            there=True,
+            owners=["bob", "cid"],
         ),
         1,
         "role 'ann' cannot keep the ledger (schema pgrunbook) in service shop\n"
         "  permission denied for schema pgrunbook\n"
-        '  next: let an administrator run: GRANT "bob" TO "ann"',
+        '  next: let an administrator run: GRANT "bob", "cid" TO "ann"',
     ),
     (
         errors.LedgerInUse(where="service shop", seconds=2),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -139,10 +140,25 @@ def test_a_gate_is_about_a_step_a_remedy_or_the_rollback(tmp_path: Path) -> None
     step, remedy = chosen.steps[0], chosen.remedies[0]
     assert subject(chosen, "001") == ("001_add_note", step.migrate.sha256)
     assert subject(chosen, "10_doubled_codes") == ("10_doubled_codes", remedy.sha256)
-    assert subject(chosen, ROLLBACK) == ("rollback", "")
-    assert [is_step(chosen, name) for name in ("001", "10_doubled_codes", ROLLBACK)] == [True, False, False]
-    with pytest.raises(UnknownName):
-        subject(chosen, "009")
+    assert subject(chosen, "undo 10_doubled_codes") == ("undo 10_doubled_codes", remedy.sha256)
+    names = ("001", "10_doubled_codes", "undo 10_doubled_codes", ROLLBACK, "rollback to 001")
+    assert [is_step(chosen, name) for name in names] == [True, False, False, False, False]
+    for unknown in ("009", "rollback to 009", "undo 009"):
+        with pytest.raises(UnknownName):
+            subject(chosen, unknown)
+
+
+def test_a_rollback_is_about_the_text_of_the_files_that_it_may_run(tmp_path: Path) -> None:
+    chosen = throwaway.write(tmp_path)
+    listed = "".join(f"{step.rollback[0].sha256}  {step.rollback[0].label}\n" for step in chosen.steps[:0:-1])
+    assert subject(chosen, "rollback to 001") == (
+        "rollback to 001_add_note", hashlib.sha256(listed.encode()).hexdigest(),
+    )  # fmt: skip
+    assert len({subject(chosen, name)[1] for name in (ROLLBACK, "rollback to 001", "rollback to 002")}) == 3
+    way = "rollback/002_build_index.sql"
+    edited = throwaway.write(tmp_path, throwaway.changed({way: throwaway.FILES[way] + "-- edited\n"}))
+    assert subject(edited, "rollback to 001")[1] != subject(chosen, "rollback to 001")[1]
+    assert subject(edited, "rollback to 002")[1] == subject(chosen, "rollback to 002")[1]
 
 
 def test_a_person_is_a_name_however_it_is_spelled() -> None:

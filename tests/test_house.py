@@ -25,7 +25,7 @@ LAYERS = (
     ("seal", "signature"),
     ("session", "spelling"),
     ("header", "pace", "clone", "stage"),
-    ("timing", "looking", "rowhold", "chain", "archive", "board", "race", "racer"),
+    ("timing", "looking", "rowhold", "chain", "archive", "board", "race", "racer", "refusal"),
     ("continuity", "interleaving"),
     (
         "statement",
@@ -67,6 +67,7 @@ LAYERS = (
     ("run",),
     ("bearings",),
     ("views",),
+    ("reach",),
     (
         "record",
         "start",

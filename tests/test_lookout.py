@@ -30,27 +30,36 @@ def run(conn: Conn, database: str, tmp_path: Path) -> Iterator[Run]:
         yield made
 
 
+@contextlib.contextmanager
+def leaving(made: Lookout) -> Iterator[Lookout]:
+    try:
+        yield made
+    finally:
+        made.leave()
+
+
 @pytest.fixture
 def out(run: Run, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lookout]:
     monkeypatch.setattr(lookout, "LOOK_S", 0.0)
-    with contextlib.closing(Lookout(run, "001")) as made:
+    with leaving(Lookout(run, "001")) as made:
         yield made
 
 
 def test_it_tells_who_is_in_the_way_what_is_open_and_how_long_the_window_is(
     out: Lookout, someone_else: Callable[[], Any]
 ) -> None:
-    assert not out.look()
-    assert out.lines["in the way"] == "nobody"
-    assert out.lines["checklist"] == "0 of 2 items ticked; OPEN: backup, staging; GO would be refused"
-    assert str(out.lines["window"]).startswith("ends in ")
+    look = out.look()
+    assert look.heard
+    assert not look.told
+    assert look.lines["in the way"] == "nobody"
+    assert look.lines["checklist"] == "0 of 2 items ticked; OPEN: backup, staging; GO would be refused"
+    assert str(look.lines["window"]).startswith("ends in ")
     others = [someone_else() for _ in range(6)]
     for one in others:
         one.begin_and_hold("SELECT 'it''s me' FROM things")
 
     def seen() -> list[str]:
-        out.look()
-        return list(out.lines["in the way"])
+        return list(out.look().lines["in the way"])
 
     # Young transactions are ordinary traffic.
     while len(found := seen()) < 9 or found[-1] != "and 2 more":
@@ -61,17 +70,14 @@ def test_it_tells_who_is_in_the_way_what_is_open_and_how_long_the_window_is(
 
 def test_a_remedy_and_the_rollback_have_nobody_in_their_way(run: Run) -> None:
     for name in ("10_doubled_codes", "rollback"):
-        with contextlib.closing(Lookout(run, name)) as made:
-            made.look()
-            assert set(made.lines) == {"window"}
+        with leaving(Lookout(run, name)) as made:
+            assert set(made.look().lines) == {"in the way", "window"}
 
 
 def test_it_looks_seldom_and_is_named_as_ours(run: Run, conn: Conn) -> None:
-    with contextlib.closing(Lookout(run, "001")) as made:
-        made.look()
-        first = made.lines
-        made.look()
-        assert made.lines is first
+    with leaving(Lookout(run, "001")) as made:
+        first = made.look()
+        assert made.look().lines is first.lines
         (row,) = conn.execute(
             "SELECT application_name, state FROM pg_stat_activity WHERE application_name LIKE 'pgrunbook watch%'"
         )
@@ -84,10 +90,10 @@ def test_a_lost_connection_is_told_and_made_again(out: Lookout, conn: Conn) -> N
     conn.execute(
         "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name LIKE 'pgrunbook watch%'"
     )
-    assert not out.look()
-    assert str(out.lines["in the way"]).startswith("not known: ")
-    out.look()
-    assert out.lines["in the way"] == "nobody"
+    look = out.look()
+    assert not look.heard
+    assert str(look.lines["in the way"]).startswith("not known: ")
+    assert out.look().lines["in the way"] == "nobody"
 
 
 def test_a_server_that_answers_late_is_left_alone(
@@ -97,11 +103,12 @@ def test_a_server_that_answers_late_is_left_alone(
     out.run.binding.begin_writing()
     other = someone_else()
     other.begin_and_hold("LOCK TABLE pgrunbook.event IN ACCESS EXCLUSIVE MODE")
-    assert not out.look()
-    assert "canceling statement due to" in str(out.lines["in the way"])
+    look = out.look()
+    assert not look.heard
+    assert "canceling statement due to" in str(look.lines["in the way"])
     other.release()
-    out.look()
-    assert out.lines["in the way"] == "nobody"
+    monkeypatch.setattr(lookout, "TIMEOUT_MS", 60_000)
+    assert out.look().lines["in the way"] == "nobody"
 
 
 def test_what_was_heard_counts_although_the_look_after_it_failed(
@@ -123,7 +130,10 @@ def test_what_was_heard_counts_although_the_look_after_it_failed(
 
     with monkeypatch.context() as patched:
         patched.setattr(obstacles, "obstacles", late)
-        assert out.look()
-        assert "canceling statement" in str(out.lines["in the way"])
-        assert not out.look()
-    assert not out.look()
+        look = out.look()
+        assert "canceling statement" in str(look.lines["in the way"])
+        # Until it is taken in it is told again.
+        assert out.look().told == look.told
+    assert out.run.deciding.take_in(look.told)
+    assert not out.run.deciding.take_in(look.told)
+    assert not out.look().told

@@ -12,12 +12,13 @@ import psycopg
 import pytest
 import throwaway
 from attended import Person, at_once
+from faults.proxy import Door, before
 
-from pgrunbook import approving, cli, question
-from pgrunbook.errors import GateClosed, RunbookError
-from pgrunbook.gate import Decision, Policy
+from pgrunbook import approving, cli, lookout, question
+from pgrunbook.errors import GateClosed, RunbookError, RunnerBusy, ServerSilent
+from pgrunbook.gate import Decision
 from pgrunbook.ledger import Ledger, Status
-from pgrunbook.lookout import Lookout
+from pgrunbook.lookout import Look, Lookout
 from pgrunbook.run import Run
 from pgrunbook.target import Kind, Target
 from pgrunbook.views.gate_panel import GatePanel
@@ -26,12 +27,7 @@ from pgrunbook.views.gate_panel import GatePanel
 @pytest.fixture
 def run(conn: psycopg.Connection[Any], database: str, tmp_path: Path) -> Iterator[Run]:
     """A run on a live target whose board says GO."""
-    conn.execute(throwaway.TABLE)
-    chosen = throwaway.write(tmp_path / "changes")
-    live = Target(Kind.LIVE, database)
-    with throwaway.running(
-        chosen, live, tmp_path / "records", policy=Policy.APPROVE_ALL, reason="test"
-    ) as made:
+    with throwaway.live(conn, database, tmp_path) as made:
         yield made
 
 
@@ -189,10 +185,10 @@ def test_a_click_on_go_does_not_override_a_no_go_that_its_screen_did_not_show(
 ) -> None:
     look, clicked = Lookout.look, threading.Event()
 
-    def late(lookout: Lookout) -> bool:
+    def late(lookout: Lookout, **how: bool) -> Look:
         # The look hears it, but only when GO is clicked already.
-        assert clicked.wait(10)
-        return look(lookout)
+        assert how or clicked.wait(30)
+        return look(lookout, **how)
 
     async def people() -> None:
         await person.answer(go=True, who="ann")
@@ -243,3 +239,176 @@ def test_while_it_waits_it_shows_who_is_in_the_way(
 
     with pytest.raises(GateClosed):
         at_once(question.ask(run, "001"), people())
+
+
+# -- a server that does not answer, and a connection that is lost -------------------------------------
+
+
+@pytest.fixture
+def door(run: Run, database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Door]:
+    """A door in the run's way to its server, that can be shut without a word; what is lost is told soon."""
+    monkeypatch.setattr(lookout, "SILENT_S", 0.5)
+    run.binding.close()
+    with before(database) as (made, behind):
+        run.binding.target = run.target = Target(Kind.LIVE, behind)
+        yield made
+
+
+@pytest.fixture
+def patience(door: Door) -> Iterator[None]:
+    """Who waits for the server does so for half a minute at least: then the door is opened."""
+    timer = threading.Timer(30, door.open.set)
+    timer.start()
+    yield
+    timer.cancel()
+
+
+async def shut(door: Door) -> None:
+    """Shut the door, and wait until a look hangs before it."""
+    door.open.clear()
+    before = door.held
+    while door.held == before:
+        await asyncio.sleep(0.01)
+
+
+def kinds(run: Run) -> list[str]:
+    return [str(one["kind"]) for one in run.ledger.events(run_id=run.run_id) if one["step"]]
+
+
+@pytest.mark.usefixtures("patience")
+@pytest.mark.parametrize("begun", [False, True])
+@pytest.mark.parametrize(
+    ("does", "error", "says"),
+    [
+        ("stop", GateClosed, "the cell was stopped"),
+        ("NO-GO", GateClosed, r"cid said NO-GO \(CHG-1\)"),
+        ("GO", ServerSilent, "GO to 001_add_note was not accepted: .* has not answered"),
+    ],
+)
+def test_a_gate_is_left_although_a_look_hangs(
+    run: Run, person: Person, door: Door, begun: bool, does: str, error: type[RunbookError], says: str
+) -> None:
+    async def scene() -> GatePanel:
+        asking = asyncio.ensure_future(question.ask(two(run), "001"))
+        if begun:
+            await person.answer(go=True, who="ann")
+        shown = await person.panel(GatePanel)
+        while "nobody" not in shown.now.value:
+            await asyncio.sleep(0.02)
+        await shut(door)
+        if does == "stop":
+            asking.cancel()
+        else:
+            shown.reason.value, shown.name.value, shown.word.value = "CHG-1", "cid", "APPLY"
+            (shown.go if does == "GO" else shown.no_go).click()
+        with pytest.raises(error, match=says):
+            await asking
+        assert not door.open.is_set()
+        # What comes too late changes nothing.
+        door.open.set()
+        return shown
+
+    shown = asyncio.run(scene())
+    assert shown.box.comm is None
+    refused = does == "NO-GO"
+    decided = [(one.who, one.go) for one in run.gates.decisions.get("001_add_note", [])]
+    assert decided == ([("cid", False)] if refused else [("ann", True)] * begun)
+    # What the server could not be told then is told from the journal.
+    run.binding.begin_writing()
+    assert kinds(run).count("gate") == begun + refused
+
+
+def test_a_silent_server_is_told_while_the_gate_waits_and_an_answer_counts_once_it_is_back(
+    run: Run, person: Person, door: Door
+) -> None:
+    async def people() -> None:
+        shown = await person.panel(GatePanel)
+        await shut(door)
+        while "not known: " not in shown.now.value:
+            await asyncio.sleep(0.02)
+        door.open.set()
+        while "nobody" not in shown.now.value:
+            await asyncio.sleep(0.02)
+        shown.reason.value, shown.word.value = "CHG-1", "APPLY"
+        shown.go.click()
+
+    assert names(at_once(question.ask(run, "001"), people())) == [("tester", "typed in the notebook")]
+    assert run.apply("001").note == "apply"
+
+
+def test_a_go_that_nobody_may_compare_with_a_no_go_is_not_accepted(
+    run: Run, person: Person, elsewhere: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def people() -> None:
+        await person.answer(go=True, who="ann")
+        shown = await person.panel(GatePanel)
+        elsewhere.begin_and_hold("LOCK TABLE pgrunbook.event IN ACCESS EXCLUSIVE MODE")
+        shown.reason.value, shown.name.value, shown.word.value = "CHG-1", "cid", "APPLY"
+        shown.go.click()
+
+    with pytest.raises(ServerSilent, match="nobody locks schema pgrunbook"):
+        at_once(question.ask(two(run), "001"), people())
+    elsewhere.release()
+    assert kinds(run) == ["gate"]
+
+
+def test_stop_reaches_a_gate_whose_question_waits_for_a_lock_and_the_run_stays_the_runner(
+    run: Run, person: Person, elsewhere: Any, conn: psycopg.Connection[Any], eventually: Callable[..., Any]
+) -> None:
+    run.binding.begin_writing()
+    before = run.binding.runner_pid
+    elsewhere.begin_and_hold("LOCK TABLE pgrunbook.event IN ACCESS EXCLUSIVE MODE")
+    waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND pid = %s"
+
+    async def scene() -> None:
+        asking = asyncio.ensure_future(question.ask(run, "001"))
+        await asyncio.to_thread(eventually, lambda: conn.execute(waits, [before]).fetchone())
+        asking.cancel()
+        with pytest.raises(GateClosed, match="the cell was stopped"):
+            await asking
+
+    asyncio.run(scene())
+    assert run.binding.control.info.backend_pid == before
+
+
+def cut(conn: psycopg.Connection[Any], run: Run) -> None:
+    """End the session that holds the runner lock."""
+    ended = conn.execute("SELECT pg_terminate_backend(%s, 60000) AS ended", [run.binding.runner_pid])
+    assert ended.fetchone() == {"ended": True}
+
+
+def test_a_gate_that_loses_the_runner_lock_takes_it_again_and_says_so(
+    run: Run, person: Person, terminal: Callable[..., int], conn: psycopg.Connection[Any]
+) -> None:
+    async def people() -> None:
+        await person.answer(go=True, who="ann")
+        shown = await person.panel(GatePanel)
+        cut(conn, run)
+        assert terminal("--reason", "nobody knows the run") == 3
+        while "this run holds the runner lock again" not in shown.now.value:
+            await asyncio.sleep(0.02)
+        assert terminal("--reason", "read it") == 0
+
+    made = at_once(question.ask(two(run), "001"), people())
+    assert names(made) == [("ann", "typed in the notebook"), ("bob", "pgrunbook approve")]
+    outcome = run.apply("001")
+    assert (outcome.note, question.AGAIN in outcome.notices) == ("apply", True)
+
+
+def test_a_gate_ends_where_another_runner_took_the_lock_meanwhile(
+    run: Run,
+    person: Person,
+    conn: psycopg.Connection[Any],
+    elsewhere: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def people() -> None:
+        await person.answer(go=True, who="ann")
+        monkeypatch.setattr(lookout, "LOOK_S", float("inf"))
+        await person.panel(GatePanel)
+        cut(conn, run)
+        elsewhere.execute("SET application_name = 'the other'; SELECT pg_advisory_lock(7239847, 1)")
+        monkeypatch.setattr(lookout, "LOOK_S", 0.0)
+
+    with pytest.raises(RunnerBusy, match=rf"the other \(pid {elsewhere.pid}"):
+        at_once(question.ask(two(run), "001"), people())

@@ -59,7 +59,7 @@ def test_a_remedy_is_previewed_applied_and_undone_with_its_events(run: Run, conn
     assert rows == sorted(rows)
     assert (rows[-1], {one.expected for one in told}) == (2500, {1})
     assert run.preview_undo("10_doubled_codes").restored == 2500
-    assert run.undo_remedy("10_doubled_codes").restored == 2500
+    assert throwaway.undo(run, "10_doubled_codes").restored == 2500
     assert left(conn) == 2501
     assert events(run) == [
         ("remedy previewed", 50),
@@ -132,7 +132,7 @@ def test_a_remedy_stops_in_time_and_its_work_so_far_stays(
     )
     assert events(run) == [("remedy started", None), ("remedy stopped", stays)]
     # The way back is always open.
-    assert run.undo_remedy("10_doubled_codes").restored == stays
+    assert throwaway.undo(run, "10_doubled_codes").restored == stays
 
 
 # Another process that repairs: arguments are the change's root, the database, records, and its share of the time.
@@ -184,7 +184,7 @@ def test_killed_at_any_moment_the_next_run_finishes_and_undo_gives_every_byte_ba
         repaired = made.apply_remedy("10_doubled_codes").repairs
         assert 0 < repaired < 2500
         assert left(conn) == 1
-        undone = made.undo_remedy("10_doubled_codes")
+        undone = throwaway.undo(made, "10_doubled_codes")
     assert (undone.restored, undone.left_alone) == (2500, 0)
     assert session.value(conn, HASH) == before
 

@@ -479,7 +479,7 @@ def test_a_runner_that_was_killed_on_its_way_back_is_followed_up(
         apply(made)
     elsewhere.begin_and_hold("UPDATE things SET code = code")
     with running(chosen, database, tmp_path) as made, ThreadPoolExecutor(1) as pool:
-        made.decide_by_policy("rollback")
+        made.decide_by_policy("rollback to 002")
         going = pool.submit(made.roll_back, "002")
         eventually(lambda: session.value(conn, BUILDING.replace("UNIQUE ", "")))
         # The control connection first, so that nothing can be written about the end.
@@ -547,10 +547,13 @@ def test_a_remedy_is_approved_applied_and_undone_in_a_run(conn: Conn, database: 
         made.decide_by_policy(name)
         assert made.apply_remedy(name).repairs == 2
         assert made.preflight().go
-        undone = made.undo_remedy(name)
+        undone = throwaway.undo(made, name)
         assert (undone.restored, undone.refused) == (2, ())
         kinds = [event["kind"] for event in made.ledger.events(run_id=made.run_id)]
-        assert kinds[-4:] == ["remedy started", "remedy applied", "preflight", "remedy undone"]
+        assert kinds[-7:] == [
+            "remedy started", "remedy applied", "preflight",
+            "gate", "remedy undone", "gate withdrawn", "gate withdrawn",
+        ]  # fmt: skip
 
 
 def test_a_cancelled_remedy_says_so(

@@ -76,7 +76,7 @@ async def top_to_bottom(runbook: Runbook) -> list[View]:
         views += [runbook.sql(step), await runbook.gate(step), await runbook.apply(step)]
     views += [runbook.verify(), runbook.time_after(), runbook.lock_waits()]
     views += [
-        await runbook.gate("rollback"),
+        await runbook.gate("rollback to 001"),
         await runbook.roll_back(to="001"),
         await runbook.forward_again(),
     ]
@@ -124,7 +124,7 @@ def test_a_rehearsal_says_the_same_words_each_time(server: embedded.Server) -> N
         "3 steps verified, all promises hold",
         "1 query timed, every expectation holds",
         "lock waits of 3 steps: nobody stalled",
-        "gate rollback ... open, approved by the rehearsal",
+        "gate rollback to 001_add_note ... open, approved by the rehearsal",
         "003 Require the code ... rolled back, nobody stalled\n002 Build the index ... rolled back, nobody stalled",
         "002 Build the index ... done, nobody stalled\n003 Require the code ... done, nobody stalled",
         "700_throwaway: 3 of 3 steps done\n"
@@ -359,7 +359,9 @@ def test_what_a_person_rolled_back_stays_so_until_a_new_go(live: Runbook, person
         asyncio.run(
             asyncio.wait_for(_answered(live.gate("rollback"), person.answer(go=True, word="APPLY")), 0.5)
         )
-    at_once(live.gate("rollback"), person.answer(go=True, word="ROLL BACK"))
+    at_once(live.gate("rollback to 002"), person.answer(go=True, word="ROLL BACK"))
+    # It is no GO to undo more.
+    assert at_once(live.roll_back()).text == "nothing rolled back: the gate is closed, the change stays"
     undone = at_once(live.roll_back(to="002"))
     assert undone.text == "003 Require the code ... rolled back, nobody stalled"
     assert at_once(live.forward_again()).text == "nothing to apply again: what was rolled back stays so"

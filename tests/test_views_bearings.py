@@ -20,7 +20,7 @@ HOSTILE = "<script>alert(1)</script>\u202e"
 def found(tmp_path: Path) -> Bearings:
     first, second, third = throwaway.write(tmp_path).steps
     places = (
-        Place(first, "done", "", "2026-11-22 02:00:00 UTC", "ann", 1.25, 6.04),
+        Place(first, "done", "", 1.25, 6.04, "2026-11-22 02:00:00 UTC", "ann"),
         Place(second, "blocked", f"gate closed: {HOSTILE}"),
         Place(third, "not run"),
     )

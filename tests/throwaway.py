@@ -16,12 +16,13 @@ import pytest
 from pgrunbook import change, session, target
 from pgrunbook.change import Change
 from pgrunbook.errors import LockNotTaken, StepCancelled, StepFailed
-from pgrunbook.gate import Policy
+from pgrunbook.gate import Policy, undo_of, way_back
 from pgrunbook.patience import Attempt
 from pgrunbook.run import Run
 from pgrunbook.session import Connection
 from pgrunbook.step import Budgets
-from pgrunbook.target import Target
+from pgrunbook.target import Kind, Target
+from pgrunbook.undoing import Undone
 
 NAME = "700_throwaway"
 
@@ -152,6 +153,16 @@ def running(chosen: Change, database: str | Target, records: Path, **options: An
         yield made
 
 
+@contextlib.contextmanager
+def live(conn: psycopg.Connection[Any], database: str, folder: Path) -> Iterator[Run]:
+    """Give a run of the small change on a live target, whose board says GO and whose policy approves all."""
+    conn.execute(TABLE)
+    bound = Target(Kind.LIVE, database)
+    chosen = write(folder / "changes")
+    with running(chosen, bound, folder / "records", policy=Policy.APPROVE_ALL, reason="test") as made:
+        yield made
+
+
 def apply(made: Run, *names: str) -> list[str]:
     """Approve and apply steps, all without names; return the notes of their outcomes."""
     notes = []
@@ -163,8 +174,14 @@ def apply(made: Run, *names: str) -> list[str]:
 
 def roll_back(made: Run, to: str | None = None) -> list[str]:
     """Approve and roll back; return the steps that were undone."""
-    made.decide_by_policy("rollback")
+    made.decide_by_policy(way_back(to))
     return [outcome.step for outcome in made.roll_back(to)]
+
+
+def undo(made: Run, remedy: str) -> Undone:
+    """Approve and undo a remedy."""
+    made.decide_by_policy(undo_of(remedy))
+    return made.undo_remedy(remedy)
 
 
 def statuses(made: Run) -> list[str]:

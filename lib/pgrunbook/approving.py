@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import getpass
 import os
+import shlex
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -15,20 +16,26 @@ from pgrunbook.change import Change
 from pgrunbook.errors import ApprovalRefused, GateClosed, ReasonMissing
 from pgrunbook.gate import TERMINAL, is_step, person, subject
 from pgrunbook.headless import Progress, say
+from pgrunbook.history import WITHDRAWN
 from pgrunbook.identity import operator_name
 from pgrunbook.ledger import Ledger, Status, StepRow
 from pgrunbook.lookout import HEAR_S
+from pgrunbook.reach import Reach, in_the_way, where
 from pgrunbook.run import Run
+from pgrunbook.session import ServerFacts
+from pgrunbook.step import Budgets
+from pgrunbook.views.text import visible
 
 __all__ = ["approve", "opened"]
 
 Detail = Mapping[str, Any]
+CHAIN = "SELECT pg_advisory_xact_lock(7239847, 2)"
 
 
 def approve(given: argparse.Namespace) -> int:
-    """Record a GO, or with `--no-go` a NO-GO, to the step that the gate of a live run asks about."""
+    """Record a GO, or with `--no-go` a NO-GO, to what the gate of a live run asks about; or show what that is."""
     go, reason, who = not given.no_go, given.reason.strip(), operator_name()
-    if not reason:
+    if not (reason or given.show):
         raise ReasonMissing(option="approve")
     change = changes.load(given.change, root=changes.root_from(os.environ))
     full, sha256 = subject(change, given.step)
@@ -38,32 +45,40 @@ def approve(given: argparse.Namespace) -> int:
         facts = session.bind(conn, bound)
         ledger = Ledger(conn, bound)
         running = session.rows(conn, "running_run") if ledger.exists else []
-        if not running or running[0]["change"] != change.name:
+        here = running[0] if running and running[0]["change"] == change.name else None
+        about = _about(ledger, facts, change, full, str(here["run_id"]) if here else "")
+        if given.show:
+            say(given, f"{full}\n{_in_lines(about)}", {"change": change.name, "step": full, "about": about})
+            return 0
+        if here is None:
             raise ApprovalRefused(
                 step=full,
                 reason=f"no run of {change.name} is open there that has asked or done anything yet",
                 next_step="the first GO is given where the run is, in its notebook or with apply; then approve it here",
             )
-        run_id = str(running[0]["run_id"])
-        _require_open(ledger, run_id, change, full)
-        if go:
-            _require_asked(ledger, run_id, full, sha256, who)
-        ledger.event(
-            run_id=run_id,
-            change=change.name,
-            step=full,
-            kind="gate",
-            actor=who,
-            detail={
-                "who": who,
-                "go": go,
-                "reason": bound.redacted(reason),
-                "how": TERMINAL,
-                "script_sha256": sha256,
-                "role": facts.user,
-                "system_user": getpass.getuser(),
-            },
-        )
+        run_id = str(here["run_id"])
+        with ledger.may(), conn.transaction():
+            # What the run tells meanwhile, that its gate is withdrawn perhaps, waits for this.
+            conn.execute(CHAIN)
+            _require_open(ledger, run_id, change, full)
+            if go:
+                _require_asked(ledger, run_id, full, sha256, who)
+            ledger.event(
+                run_id=run_id,
+                change=change.name,
+                step=full,
+                kind="gate",
+                actor=who,
+                detail={
+                    "who": who,
+                    "go": go,
+                    "reason": bound.redacted(reason),
+                    "how": TERMINAL,
+                    "script_sha256": sha256,
+                    "role": facts.user,
+                    "system_user": getpass.getuser(),
+                },
+            )
         if not go and _going(ledger, run_id, change, full) is not None:
             raise ApprovalRefused(
                 step=full,
@@ -71,12 +86,44 @@ def approve(given: argparse.Namespace) -> int:
                 next_step="cancel it where the run is, or undo it with rollback",
             )
     word = "GO" if go else "NO-GO"
-    say(
-        given,
-        f"{full}: {word} by {who} recorded in run {run_id} of {running[0]['operator']}",
-        {"change": change.name, "step": full, "run": run_id, "who": who, "go": go},
-    )
+    said = f"{full}: {word} by {who} recorded in run {run_id} of {here['operator']}"
+    told = {"change": change.name, "step": full, "run": run_id, "who": who, "go": go, "about": about}
+    say(given, f"{said}\n{_in_lines(about)}", told)
     return 0
+
+
+def _about(ledger: Ledger, facts: ServerFacts, change: Change, name: str, run_id: str) -> Mapping[str, Any]:
+    """Return what the gate shows where the run is: what a GO lets run, how far, and who is in the way now."""
+    told = {one["kind"]: one["detail"] for one in ledger.events(run_id=run_id)} if run_id else {}
+    opened = told.get("run opened", {})
+    found = {one["label"]: one["rows"] for one in told.get("preflight", {}).get("checks", [])}
+    reach = Reach(
+        ledger, change, name, int(opened.get("stall_budget_ms") or Budgets().stall_ms), told.get("rehearsed"),
+        found.get(f"preflight/{name}.sql"),
+    )  # fmt: skip
+    window = {"window": f"ends at {opened['window_ends']}"} if opened.get("window_ends") else {}
+    return {
+        "where": where(ledger.target, facts),
+        **reach.lines(),
+        **window,
+        "in the way": in_the_way(ledger.conn, ledger, change, name),
+    }
+
+
+def _in_lines(about: Mapping[str, Any]) -> str:
+    """Return what a gate shows as indented lines.
+
+    >>> print(_in_lines({"runs": "a.sql", "locks": ["one", "two"]}))
+      runs   a.sql
+      locks  one
+             two
+    """
+    width = max(map(len, about))
+    return "\n".join(
+        f"  {'' if place else name:{width}}  {visible(value)}"
+        for name, values in about.items()
+        for place, value in enumerate([values] if isinstance(values, str) else values)
+    )
 
 
 def _require_open(ledger: Ledger, run_id: str, change: Change, step: str) -> None:
@@ -116,17 +163,25 @@ def _runs(ledger: Ledger, run_id: str, row: StepRow) -> bool:
 
 
 def _require_asked(ledger: Ledger, run_id: str, step: str, sha256: str, who: str) -> None:
-    """Raise ApprovalRefused unless somebody else has said GO to the same text at the screen of the run."""
-    told: list[Detail] = [
-        one["detail"] for one in ledger.events(run_id=run_id, kind="gate") if one["step"] == step
-    ]
-    refused = max((place for place, one in enumerate(told) if one.get("go") is not True), default=-1)
-    asked = [one for one in told[refused + 1 :] if one.get("how") != TERMINAL]
+    """Raise ApprovalRefused unless somebody else said GO to the same text at the screen, and that still counts."""
+    asked: list[Detail] = []
+    why = ""
+    for one in ledger.events(run_id=run_id):
+        detail = one["detail"]
+        if one["kind"] == "run opened" and asked:
+            asked, why = [], ": the run was opened again since, and has to ask anew"
+        elif one["step"] != step:
+            continue
+        elif one["kind"] == WITHDRAWN:
+            asked, why = [], f": what was said before counts no more ({detail.get('reason')})"
+        elif one["kind"] == "gate" and detail.get("go") is not True:
+            asked, why = [], f": {detail.get('who')} said NO-GO ({detail.get('reason')})"
+        elif one["kind"] == "gate" and detail.get("how") != TERMINAL:
+            asked.append(detail)
     if not asked:
-        by = f": {told[refused].get('who')} said NO-GO ({told[refused].get('reason')})" if told else ""
         raise ApprovalRefused(
             step=step,
-            reason=f"nobody has said GO to it in run {run_id} yet{by}",
+            reason=f"nobody has said GO to it in run {run_id} yet{why}",
             next_step="the first GO is given where the run is; then approve it here",
         )
     if not any(one.get("script_sha256") == sha256 for one in asked):
@@ -167,7 +222,7 @@ def opened(run: Run, name: str, progress: Progress) -> bool:
             if told != closed.reason:
                 told = closed.reason
                 progress.line(
-                    f"{told}; it waits for: pgrunbook approve {run.change.name} {name} --reason TEXT"
+                    f"{told}; it waits for: pgrunbook approve {run.change.name} {shlex.quote(name)} --reason TEXT"
                 )
             time.sleep(HEAR_S)
             # Who approves finds the run by its lock, which a lost connection has given back.

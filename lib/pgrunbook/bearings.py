@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from pgrunbook import concurrent, forecast, obstacles, session, standing
 from pgrunbook.apply import missing
 from pgrunbook.change import Change, Step
 from pgrunbook.errors import GateClosed, RunbookError
+from pgrunbook.history import UNANSWERED
 from pgrunbook.ledger import Ledger, Status, StepRow
 from pgrunbook.run import ROLLBACK, Run
 
@@ -18,6 +20,7 @@ __all__ = ["Bearings", "Place", "of_change", "of_run"]
 RUNNING, INTERRUPTED = "running", "interrupted"
 ORDINARY = (None, "apply", "rollback")
 NOTHING_LEFT = "every step is done"
+UNKNOWN = "so the ledger says; whether anybody is at it cannot be known on a standby"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +30,10 @@ class Place:
     step: Step
     state: str
     why: str = ""
-    at: str = ""
-    by: str = ""
     seconds: float | None = None
     worst_stall_ms: float | None = None
+    at: str = ""
+    by: str = ""
 
     @property
     def done(self) -> bool:
@@ -58,16 +61,20 @@ class Bearings:
 
 def of_run(run: Run) -> Bearings:
     """Return the bearings of a run: it has an audit, gates and a checklist of its own; reads only."""
-    places = list(_places(run.ledger, run.change, run.facts.cluster, own=run.run_id))
+    own = None if run.doing else run.binding.runner_pid
+    places = list(_places(run.ledger, run.change, run.facts.cluster, own=own))
     first = next((place for place in places if not place.done), None)
     call, why = _next(run, first)
+    if sum(one["kind"] == "run opened" for one in run.binding.journal.entries()) > 1:
+        # The ledger may well hold an audit and a GO of the process before.
+        why = why.replace("in this run", "since this run was opened again")
     here: tuple[str, ...] = ()
     if first is not None and first.state != RUNNING:
         if why:
             where = places.index(first)
             state = "blocked" if first.state == Status.NOT_RUN.value else first.state
             told = f"{first.why}; {why}" if first.why else why
-            places[where] = Place(first.step, state, told, first.at, first.by)
+            places[where] = Place(first.step, state, told, at=first.at, by=first.by)
         here = tuple(str(one.blocker) for one in obstacles.obstacles(run.control, [first.step]))
     return Bearings(
         run.change.name, tuple(places), _remedies(run.ledger, run.change), f"run the cell {call}", why, here
@@ -81,7 +88,8 @@ def of_change(ledger: Ledger, change: Change, cluster: str) -> Bearings:
     if first is None:
         call, why = f"pgrunbook verify {change.name}", NOTHING_LEFT
     elif first.state == RUNNING:
-        call, why = f"pgrunbook status {change.name}", first.why
+        primary = " on the primary" if first.why == UNKNOWN else ""
+        call, why = f"pgrunbook status {change.name}{primary}", first.why
     else:
         call = f'the notebook {change.name}, preflight and the cell await runbook.gate("{first.step.number}")'
         call, why = f"{call}; or pgrunbook apply {change.name}", ""
@@ -135,7 +143,18 @@ def _why_closed(run: Run, name: str, sha256: str) -> str:
     return ""
 
 
-def _places(ledger: Ledger, change: Change, cluster: str, *, own: str = "") -> Iterator[Place]:
+@dataclass(frozen=True, slots=True)
+class _Server:
+    """Who is at work, as far as this server can tell: a standby sees nothing of the primary's sessions."""
+
+    standby: bool
+    sessions: Sequence[Mapping[str, Any]] = ()
+    alive: frozenset[str] = frozenset()
+    """The run that holds the runner lock, unless it is the one that asks and does nothing now."""
+
+
+def _places(ledger: Ledger, change: Change, cluster: str, *, own: int | None = None) -> Iterator[Place]:
+    """Yield where each step stands; `own` is the session that holds the runner lock for who asks, and is idle."""
     rows = ledger.steps(change.name)
     who = {one["step"]: str(one["actor"]) for one in ledger.events(change=change.name, kind="apply done")}
     who |= {
@@ -143,12 +162,33 @@ def _places(ledger: Ledger, change: Change, cluster: str, *, own: str = "") -> I
         for one in ledger.events(change=change.name, kind="rollback done")
         if one["step"] in rows and rows[one["step"]].status is Status.ROLLED_BACK
     }
-    sessions = session.rows(ledger.conn, "busy_sessions") if rows else []
-    alive = {one["run_id"] for one in session.rows(ledger.conn, "running_run")} if rows else set()
-    others = alive - {own}
+    server = _Server(bool(session.value(ledger.conn, "SELECT pg_is_in_recovery()")))
+    if rows and not server.standby:
+        running = session.rows(ledger.conn, "running_run")
+        # A run that was opened again bears the name of the one that died: the session tells them apart.
+        alive = frozenset(one["run_id"] for one in running if one["pid"] != own)
+        server = _Server(False, session.rows(ledger.conn, "busy_sessions"), alive)
+    asked = _unanswered(ledger, change)
     for step in change.steps:
-        row = rows.get(step.name)
-        yield _place(ledger, step, row, cluster, who.get(step.name, ""), sessions, alive, others)
+        place = _place(ledger, step, rows.get(step.name), cluster, who.get(step.name, ""), server)
+        told = asked.get(step.name, "") if not place.done and place.state != RUNNING else ""
+        yield dataclasses.replace(place, why=_and(place.why, told))
+
+
+def _unanswered(ledger: Ledger, change: Change) -> dict[str, str]:
+    """Return what became of each gate that was asked last without an answer, by the name of the gate."""
+    left = ledger.events(change=change.name, kind=UNANSWERED)
+    answered = (
+        {one["step"]: one["id"] for one in ledger.events(change=change.name, kind="gate")} if left else {}
+    )
+    return {
+        one[
+            "step"
+        ]: f"its gate was asked in run {one['run_id']} until {one['at']}, and left without an answer:"
+        f" {one['detail'].get('reason', '')}"
+        for one in left
+        if one["id"] > answered.get(one["step"], 0)
+    }
 
 
 def _place(
@@ -157,27 +197,27 @@ def _place(
     row: StepRow | None,
     cluster: str,
     by: str,
-    sessions: Sequence[Mapping[str, Any]],
-    alive: set[str],
-    others: set[str],
+    server: _Server,
 ) -> Place:
-    left = _index(ledger, step)
+    left = _index(ledger, step, standby=server.standby)
     if row is None:
         return Place(step, Status.NOT_RUN.value, left)
     at, stall = row.finished_at or row.started_at, row.detail.get("worst_stall_ms")
     if row.status in (Status.RUNNING, Status.ROLLING_BACK):
+        if server.standby:
+            return Place(step, RUNNING, UNKNOWN, at=at)
         name = f"pgrunbook step {row.run_id}"[:63]
-        pids = [one["pid"] for one in sessions if one["application_name"] == name]
+        pids = [one["pid"] for one in server.sessions if one["application_name"] == name]
         if pids:
             whose = (
                 f"run {row.run_id}"
-                if row.run_id in alive
+                if row.run_id in server.alive
                 else "its runner is gone, the server still works on it"
             )
-            return Place(step, RUNNING, f"pid {pids[0]}, {whose}", at)
-        if row.run_id in others:
+            return Place(step, RUNNING, f"pid {pids[0]}, {whose}", at=at)
+        if row.run_id in server.alive:
             return Place(
-                step, RUNNING, f"run {row.run_id} is open: it waits for its locks, or was cut off", at
+                step, RUNNING, f"run {row.run_id} is open: it waits for its locks, or was cut off", at=at
             )
         state, rolled = INTERRUPTED, "begun and not finished"
         if row.status is Status.ROLLING_BACK:
@@ -186,17 +226,17 @@ def _place(
         elif step.migrate.header.in_transaction:
             # It would have committed its own row with it.
             rolled = "nothing was left behind"
-        return Place(step, state, _and(left or rolled, _elsewhere(step, row, cluster)), at)
+        return Place(step, state, _and(left or rolled, _elsewhere(step, row, cluster)), at=at)
     note = row.detail.get("note")
     why = str((note if note not in ORDINARY else "") or row.detail.get("reason") or "").partition("\n")[0]
     if row.status is Status.DONE:
         edited = "the file was edited after it ran" if row.script_sha256 != step.migrate.sha256 else ""
         broken = left if "INVALID" in left else ""
-        return Place(step, row.status.value, _and(edited, broken, why), at, by, row.seconds, stall)
-    return Place(step, row.status.value, _and(why, left), at, by, row.seconds, stall)
+        return Place(step, row.status.value, _and(edited, broken, why), row.seconds, stall, at, by)
+    return Place(step, row.status.value, _and(why, left), row.seconds, stall, at, by)
 
 
-def _index(ledger: Ledger, step: Step) -> str:
+def _index(ledger: Ledger, step: Step, *, standby: bool) -> str:
     """Return what the catalog and the server say of the index that a step builds outside a transaction."""
     if step.migrate.header.in_transaction:
         return ""
@@ -206,6 +246,8 @@ def _index(ledger: Ledger, step: Step) -> str:
         return ""
     if state.built_by is not None:
         return f"index {name} is being built on the server, pid {state.built_by}; apply watches it to its end"
+    if not state.is_valid and standby:
+        return f"index {name} is not valid here; whether it is being built is known on the primary alone"
     if not state.is_valid:
         return f"index {name} is INVALID, no query uses it; apply clears it and builds it again"
     return f"index {name} is there and valid; apply proves it and writes that down"
@@ -227,6 +269,8 @@ def _remedies(ledger: Ledger, change: Change) -> Mapping[str, str]:
         for one in ledger.events(change=change.name):
             if one["kind"] in words and one["detail"].get("remedy") in found:
                 found[one["detail"]["remedy"]] = words[one["kind"]]
+        asked = _unanswered(ledger, change)
+        found = {name: _and(state, asked.get(name, "")) for name, state in found.items()}
     return found
 
 

@@ -112,8 +112,11 @@ def parser() -> argparse.ArgumentParser:
         "approve",
         "another person's GO or NO-GO to what the gate of an open run asks, from their own terminal",
     )
-    approve.add_argument("step", help="a step, a remedy or `rollback`, as the gate names it")
+    approve.add_argument(
+        "step", help="a step, a remedy, 'undo REMEDY', rollback or 'rollback to STEP', as the gate names it"
+    )
     approve.add_argument("--no-go", action="store_true", help="close the gate")
+    approve.add_argument("--show", action="store_true", help="show what the gate asks; nothing is recorded")
     approve.add_argument(
         "--reason", metavar="TEXT", default="", help="why, kept in the ledger and the record; needed"
     )

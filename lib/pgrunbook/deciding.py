@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 
@@ -12,10 +14,10 @@ from pgrunbook import session
 from pgrunbook.audits import Audits
 from pgrunbook.binding import Binding
 from pgrunbook.change import Change
-from pgrunbook.errors import GateClosed
-from pgrunbook.gate import ROLLBACK, TERMINAL, Decision, Gates, Policy, is_step, subject
+from pgrunbook.errors import GateClosed, RunbookError
+from pgrunbook.gate import TERMINAL, Decision, Gates, Policy, is_step, scripts, subject
+from pgrunbook.history import UNANSWERED, WITHDRAWN
 from pgrunbook.ledger import Ledger
-from pgrunbook.session import Connection
 from pgrunbook.ticking import Ticking
 
 __all__ = ["Deciding"]
@@ -30,6 +32,8 @@ class Deciding:
     gates: Gates
     audits: Audits
     checklist: Ticking
+    asked: str = ""
+    """The gate whose question people have before their eyes."""
     _heard: int = 0
 
     def require_ready(self, name: str) -> None:
@@ -54,8 +58,15 @@ class Deciding:
         self.hear()
         if go:
             self.gates.require_unopposed(full, seen=seen)
-        decision = Decision(full, go, who, reason, how, sha256)
-        self.binding.note("gate", {"who": who, **decision.facts}, step=decision.step)
+        return self._keep(Decision(full, go, who, reason, how, sha256))
+
+    def refuse(self, name: str, *, who: str, reason: str, how: str) -> Decision:
+        """Record a NO-GO while the server does not answer: the journal keeps it until it does."""
+        full, sha256 = subject(self.change, name)
+        return self._keep(Decision(full, False, who, reason, how, sha256), note=self.binding.note_later)
+
+    def _keep(self, decision: Decision, *, note: Callable[..., None] | None = None) -> Decision:
+        (note or self.binding.note)("gate", {"who": decision.who, **decision.facts}, step=decision.step)
         self.gates.record(decision)
         return decision
 
@@ -70,15 +81,24 @@ class Deciding:
             self.checklist.tick_by_policy(policy, self.checklist.holding_up(self.change.step(name)))
         return self.decide(name, go=True, who=who, reason=why, how=policy.value)
 
-    def hear(self, conn: Connection | None = None) -> bool:
+    def hear(self) -> bool:
         """Take in what others decided at their own terminals since the last time; return whether they did."""
-        ledger = Ledger(conn, self.binding.target) if conn else self.binding.ledger
-        rows, came = [], False
+        return self.take_in(self.told(self.binding.ledger))
+
+    def told(self, ledger: Ledger) -> list[dict[str, Any]]:
+        """Return the events of what was decided since the last time; nothing is taken in yet. From any thread."""
         # Whom the ledger lets read nothing it lets decide nothing either, and says so there.
-        with contextlib.suppress(psycopg.errors.InsufficientPrivilege):
+        with contextlib.suppress(psycopg.errors.InsufficientPrivilege), ledger.conn.transaction():
             asked = {"after": self._heard, "run_id": self.binding.run_id}
-            rows = session.rows(ledger.conn, "decisions_after", asked) if ledger.exists else []
+            return session.rows(ledger.conn, "decisions_after", asked) if ledger.exists else []
+        return []
+
+    def take_in(self, rows: Sequence[Mapping[str, Any]]) -> bool:
+        """Take in events that were told; return whether somebody at another terminal is among who decided."""
+        came = False
         for row in rows:
+            if row["id"] <= self._heard:
+                continue
             self._heard = row["id"]
             told = row["detail"]
             if told.get("how") == TERMINAL:
@@ -87,16 +107,36 @@ class Deciding:
                 came = True
         return came
 
-    def _require_unedited(self, name: str) -> None:
-        if name == ROLLBACK:
+    def withdraw(self, *names: str, why: str) -> None:
+        """Let no GO to these count any more; the ledger tells why, so that nobody elsewhere adds theirs to it."""
+        for name in names:
+            if self.gates.last(name) is not None:
+                self.binding.note(WITHDRAWN, {"reason": why}, step=name)
+        self.gates.withdraw(*names)
+
+    def leave(self, reason: str, *, server: bool = True) -> None:
+        """Record that the question that waits now was left without an answer; does nothing where none does.
+
+        Where the server does not answer, or refuses, the journal keeps it.
+        """
+        if not (name := self.asked):
             return
-        script = self.change.step(name).migrate if is_step(self.change, name) else self.change.remedy(name)
-        try:
-            now = hashlib.sha256(script.path.read_bytes()).hexdigest()
-        except OSError:
-            now = ""
-        if now != script.sha256:
-            raise GateClosed(
-                step=subject(self.change, name)[0],
-                reason=f"{script.label} was edited after this run had read it: open the runbook again",
-            )
+        self.asked = ""
+        full, sha256 = subject(self.change, name)
+        if server:
+            with contextlib.suppress(RunbookError, psycopg.Error):
+                self.binding.begin_writing()
+        note = self.binding.note if server else self.binding.note_later
+        note(UNANSWERED, {"reason": reason, "script_sha256": sha256}, step=full)
+
+    def _require_unedited(self, name: str) -> None:
+        for script in scripts(self.change, name):
+            try:
+                now = hashlib.sha256(script.path.read_bytes()).hexdigest()
+            except OSError:
+                now = ""
+            if now != script.sha256:
+                raise GateClosed(
+                    step=subject(self.change, name)[0],
+                    reason=f"{script.label} was edited after this run had read it: open the runbook again",
+                )

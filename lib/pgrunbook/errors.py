@@ -161,15 +161,52 @@ class TransactionPooler(RunbookError):
 class LedgerRefused(RunbookError):
     """The ledger's schema cannot be made, read or written."""
 
-    def __init__(self, *, where: str, user: str, reason: str, owner: str = "") -> None:
-        """Name the place, the role, the server's reason, and the schema's owner where it is there already."""
-        self.owner = owner
-        granting = f"GRANT {quoted(owner)} TO {quoted(user)}"
-        making = f"CREATE SCHEMA pgrunbook AUTHORIZATION {quoted(user)}"
+    def __init__(
+        self,
+        *,
+        where: str,
+        user: str,
+        reason: str,
+        there: bool = False,
+        owners: Sequence[str] = (),
+        member: bool = False,
+        grants_inherit: bool = True,
+        superuser: bool = False,
+    ) -> None:
+        """Name the place, the role and the server's reason; `there`: the schema is.
+
+        `owners` are those as whom the role may not act there; it is a `member` of them all, without inheriting their
+        rights, or of none of them.
+        """
+        self.owners = tuple(owners)
+        ours, theirs = quoted(user), ", ".join(map(quoted, owners))
+        if superuser:
+            way = (
+                "a superuser lacks no right: a trigger or an event trigger here raises this; ask who made it"
+            )
+        elif "row-level security" in reason:
+            way = "take row security off the tables of schema pgrunbook; the ledger comes without"
+        elif language := re.search(r"permission denied for language (\S+)", reason):
+            way = f"let an administrator run: GRANT USAGE ON LANGUAGE {language[1]} TO {ours}"
+        elif not there:
+            way = f"let an administrator run: CREATE SCHEMA pgrunbook AUTHORIZATION {ours}"
+        elif owners and not member:
+            way = f"let an administrator run: GRANT {theirs} TO {ours}"
+        elif owners and grants_inherit:
+            way = f"let an administrator run: GRANT {theirs} TO {ours} WITH INHERIT TRUE"
+        elif owners:
+            way = f"let an administrator run: ALTER ROLE {ours} INHERIT"
+        else:
+            kinds = (
+                "SCHEMA pgrunbook",
+                *(f"ALL {k} IN SCHEMA pgrunbook" for k in ("TABLES", "SEQUENCES", "FUNCTIONS")),
+            )
+            grants = "; ".join(f"GRANT ALL ON {kind} TO {ours}" for kind in kinds)
+            way = f"the role owns the ledger, and its own rights were taken from it; run: {grants}"
         super().__init__(
             f"role {user!r} cannot keep the ledger (schema pgrunbook) in {where}",
             details=[reason],
-            next_step=f"let an administrator run: {granting if owner else making}",
+            next_step=way,
         )
 
 

@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+import hashlib
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from pgrunbook.change import Change
+from pgrunbook.change import Change, Script, Step
 from pgrunbook.errors import GateClosed
 from pgrunbook.target import Kind
 
-__all__ = ["ROLLBACK", "TERMINAL", "Decision", "Gates", "Policy", "is_step", "person", "subject"]
+__all__ = [
+    "ROLLBACK",
+    "TERMINAL",
+    "Decision",
+    "Gates",
+    "Policy",
+    "goes_back",
+    "is_step",
+    "person",
+    "scripts",
+    "subject",
+    "undo_of",
+    "undone",
+    "way_back",
+]
 
 ROLLBACK = "rollback"
+BACK_TO, UNDO = "rollback to ", "undo "
 TERMINAL = "pgrunbook approve"
 """How somebody decided who is not at the screen of the run."""
 
@@ -144,16 +160,61 @@ def person(who: str) -> str:
     return " ".join("".join(seen).split())
 
 
+def way_back(to: str | None) -> str:
+    """Return the name of the gate of a rollback, of all steps or down to one that stays.
+
+    >>> way_back(None), way_back("002")
+    ('rollback', 'rollback to 002')
+    """
+    return f"{BACK_TO}{to}" if to else ROLLBACK
+
+
+def undo_of(remedy: str) -> str:
+    """Return the name of the gate of a remedy's undo, which is another than that of the remedy.
+
+    >>> undo_of("10_duplicate_codes")
+    'undo 10_duplicate_codes'
+    """
+    return f"{UNDO}{remedy}"
+
+
+def goes_back(name: str) -> bool:
+    """Return whether a gate's name means a rollback, however far."""
+    return name == ROLLBACK or name.startswith(BACK_TO)
+
+
 def is_step(change: Change, name: str) -> bool:
-    """Return whether a gate's name means a step, not the rollback or a remedy of the change."""
-    return name != ROLLBACK and name not in {script.name for script in change.remedies}
+    """Return whether a gate's name means a step, not a rollback, nor a remedy of the change or its undo."""
+    remedies = {script.name for script in change.remedies}
+    return not (goes_back(name) or name.startswith(UNDO) or name in remedies)
+
+
+def undone(change: Change, name: str) -> tuple[Step, ...]:
+    """Return the steps that a rollback may undo, the last first; raises UnknownName."""
+    keep = change.step(name.removeprefix(BACK_TO)) if name != ROLLBACK else None
+    first = change.steps.index(keep) + 1 if keep else 0
+    return tuple(reversed(change.steps[first:]))
+
+
+def scripts(change: Change, name: str) -> tuple[Script, ...]:
+    """Return the files that a GO is about, in the order in which they run; raises UnknownName."""
+    if goes_back(name):
+        return tuple(script for step in undone(change, name) for script in step.rollback)
+    if is_step(change, name):
+        return (change.step(name).migrate,)
+    return (change.remedy(name.removeprefix(UNDO)),)
 
 
 def subject(change: Change, name: str) -> tuple[str, str]:
-    """Return the full name and the script's SHA-256 of what a gate is about; raises UnknownName."""
-    if name == ROLLBACK:
-        return name, ""
-    if not is_step(change, name):
-        return name, change.remedy(name).sha256
-    step = change.step(name)
-    return step.name, step.migrate.sha256
+    """Return the full name of what a gate is about, and the SHA-256 of its text; raises UnknownName.
+
+    That of a rollback is the SHA-256 of what `sha256sum` says of its files, in the order in which they run.
+    """
+    files = scripts(change, name)
+    if goes_back(name):
+        listed = "".join(f"{one.sha256}  {one.label}\n" for one in files)
+        keep = change.step(name.removeprefix(BACK_TO)).name if name != ROLLBACK else None
+        return way_back(keep), hashlib.sha256(listed.encode()).hexdigest()
+    if is_step(change, name):
+        return change.step(name).name, files[0].sha256
+    return name, files[0].sha256

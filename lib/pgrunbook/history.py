@@ -9,12 +9,15 @@ from pgrunbook import checklist, evidence
 from pgrunbook.checklist import Item
 from pgrunbook.evidence import at
 
-__all__ = ["WRITTEN", "heading", "summarise"]
+__all__ = ["UNANSWERED", "WITHDRAWN", "WRITTEN", "heading", "summarise"]
 
 Event = Mapping[str, Any]
 NOTHING = "-"
 WRITTEN = "record written"
 """The kind of the event by which the ledger knows a record."""
+UNANSWERED, WITHDRAWN = "gate unanswered", "gate withdrawn"
+"""The kinds of the events by which the ledger knows that nobody answered a gate, and that a GO counts no more."""
+_DECISIONS = {UNANSWERED: "NO ANSWER", WITHDRAWN: "WITHDRAWN"}
 
 
 def heading(run_id: str, events: Sequence[Event]) -> dict[str, Any]:
@@ -53,7 +56,9 @@ def summarise(run_id: str, events: Sequence[Event], *, chain: str) -> dict[str, 
     ]
     return {
         **heading(run_id, events),
-        "approvals": tuple(_approval(event) for event in events if event["kind"] == "gate"),
+        "approvals": tuple(
+            _approval(event) for event in events if event["kind"] in ("gate", UNANSWERED, WITHDRAWN)
+        ),
         "checklist": tuple(
             one.row
             for one in checklist.checked([Item(**item) for item in opened.get("checklist", [])], events)
@@ -123,7 +128,7 @@ def _approval(event: Event) -> dict[str, Any]:
     return {
         "at": at(event),
         "what": event["step"],
-        "decision": "GO" if detail.get("go") else "NO-GO",
+        "decision": _DECISIONS.get(event["kind"]) or ("GO" if detail.get("go") else "NO-GO"),
         "who": detail.get("who", event["actor"]),
         "reason": detail.get("reason", NOTHING),
         "how": detail.get("how", NOTHING),

@@ -14,10 +14,10 @@ import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg.types.json import Jsonb
 
-from pgrunbook import archive, chain, session
+from pgrunbook import archive, chain, refusal, session
 from pgrunbook.chain import Chain
 from pgrunbook.detail import storable, text
-from pgrunbook.errors import LedgerInUse, LedgerRefused, RunnerBusy
+from pgrunbook.errors import LedgerInUse, RunnerBusy
 from pgrunbook.session import Connection, ServerFacts
 from pgrunbook.target import Target
 
@@ -85,7 +85,7 @@ class Ledger:
         """
         files = sorted(_FOLDER.glob("[0-9][0-9][0-9]_*.sql"))
         try:
-            with self._may(), self.conn.transaction():
+            with self.may(), self.conn.transaction():
                 self.conn.execute("SELECT pg_advisory_xact_lock(%s, %s)", (_RUNNER_LOCK[0], 2))
                 installed = 0
                 if self.exists:
@@ -140,7 +140,7 @@ class Ledger:
 
     def open_run(self, *, run_id: str, change: str, operator: str, version: str, facts: ServerFacts) -> None:
         """Write the run's row; does nothing when it is there."""
-        with self._may():
+        with self.may():
             self.conn.execute(
                 "INSERT INTO pgrunbook.run (run_id, change, operator, target_kind, library_version,"
                 " system_identifier, timeline) VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
@@ -157,7 +157,7 @@ class Ledger:
 
     def keep(self, scripts: Mapping[str, str]) -> None:
         """Write the texts of scripts, by their SHA-256, that the ledger does not keep yet."""
-        with self._may():
+        with self.may():
             archive.keep(self.conn, scripts)
 
     def finish_run(self, run_id: str, outcome: str) -> None:
@@ -268,31 +268,24 @@ class Ledger:
 
     def check_chain(self) -> Chain:
         """Return the chain's state after computing every hash again; raises ChainBroken."""
-        with self._may():
+        with self.may():
             return chain.check(self.conn)
 
     def _rows(self, query: str, **parameters: object) -> list[dict[str, Any]]:
         if not self.exists:
             return []
-        with self._may():
+        with self.may():
             return session.rows(self.conn, query, parameters)
 
     @contextlib.contextmanager
-    def _may(self) -> Iterator[None]:
-        """Turn a missing privilege into LedgerRefused, with the way out."""
+    def may(self) -> Iterator[None]:
+        """Turn a missing right into LedgerRefused, with the way out; transactions are to be inside."""
         try:
             yield
         except psycopg.errors.InsufficientPrivilege as error:
-            owner = session.value(
-                self.conn,
-                "SELECT pg_get_userbyid(nspowner)::text FROM pg_catalog.pg_namespace WHERE nspname = 'pgrunbook'",
-            )
-            raise LedgerRefused(
-                where=self.target.where,
-                user=session.value(self.conn, "SELECT current_user::text"),
-                reason=str(error).splitlines()[0],
-                owner=owner or "",
-            ) from None
+            raise refusal.denied(self.conn, error, where=self.target.where) from None
+        except psycopg.errors.ReadOnlySqlTransaction:
+            raise refusal.read_only(self.conn, where=self.target.where) from None
 
 
 def hold_work_lock(conn: Connection) -> None:

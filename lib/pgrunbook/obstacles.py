@@ -13,7 +13,7 @@ from pgrunbook.patience import Blocker
 from pgrunbook.session import Connection
 from pgrunbook.statement import Statement
 
-__all__ = ["Obstacle", "Waits", "blockers", "obstacles", "waits"]
+__all__ = ["Obstacle", "Waits", "ahead", "blockers", "obstacles", "waits"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +114,19 @@ def obstacles(
             found.setdefault(key, (one, []))[1].append(step.number)
     listed = [Obstacle(blocker, tuple(names)) for blocker, names in found.values()]
     return sorted((one for one in listed if not one.gives_way), key=lambda one: -one.blocker.age_ms)
+
+
+def ahead(
+    conn: Connection, scripts: Iterable[Script], *, older_than_ms: float = patience.OLD_MS
+) -> list[Blocker]:
+    """Return who would make any of these scripts wait now, each once for a table, oldest first."""
+    found = {
+        (one.pid, one.backend, one.transaction, one.relation, one.holds): one
+        for script in scripts
+        for one in blockers(conn, script)
+        if one.age_ms >= older_than_ms and not Obstacle(one, ()).gives_way
+    }
+    return sorted(found.values(), key=lambda one: -one.age_ms)
 
 
 def _table_of(conn: Connection, index: str | None) -> list[str]:

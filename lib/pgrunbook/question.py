@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections.abc import Callable
+from typing import TypeVar
+
+import psycopg
 
 from pgrunbook import briefing, kernel, standing
 from pgrunbook.apply import in_place
-from pgrunbook.conduct import POLL_S
-from pgrunbook.errors import GateClosed
-from pgrunbook.gate import Decision, Policy, person, subject
-from pgrunbook.lookout import HEAR_S, Lookout
-from pgrunbook.run import ROLLBACK, Run
+from pgrunbook.conduct import POLL_S, conduct
+from pgrunbook.errors import CannotConnect, GateClosed, RunbookError, ServerSilent, StoppedTooLate
+from pgrunbook.gate import Decision, Policy, is_step, person, subject
+from pgrunbook.lookout import Look, Lookout
+from pgrunbook.run import Run
+from pgrunbook.session import SILENT_S
 from pgrunbook.standing import Standing
-from pgrunbook.views.gate_panel import Answer, GatePanel, Question
+from pgrunbook.views.gate_panel import Answer, GatePanel, Lines, Question
 from pgrunbook.views.lifeline import Sight
 
-__all__ = ["ask", "asks", "decided", "settled"]
+__all__ = ["ask", "asks", "decided", "settled", "stoppable"]
 
+T = TypeVar("T")
 TYPED = "typed in the notebook"
 SETTLE_S = 0.3
+POLITE_S = 1.0
+"""How long a server that is asked to cancel may take; then it is hung up on."""
+AGAIN = "the connection was lost while a gate waited, and made again; this run holds the runner lock again"
 
 
 async def ask(run: Run, name: str, panel: Callable[[Question], GatePanel] = GatePanel) -> list[Decision]:
@@ -28,11 +37,11 @@ async def ask(run: Run, name: str, panel: Callable[[Question], GatePanel] = Gate
 
     The first GO is given here; another person may say theirs here too, under another name, or at their own
     terminal. Raises GateClosed when somebody says NO-GO or the cell is stopped, PreflightMissing or
-    PreflightFailed when a GO would be refused anyway.
+    PreflightFailed when a GO would be refused anyway, ServerSilent when nobody can tell whether somebody else has
+    said NO-GO, RunnerBusy when another runner has taken over while it waited.
     """
-    run.require_ready(name)
     full, sha256 = subject(run.change, name)
-    await asyncio.to_thread(run.deciding.hear)
+    await stoppable(run, full, lambda: _prepare(run, name))
     before = list(run.gates.decisions.get(full, ()))
     so_far = _so_far(run, full, sha256) if before else ""
     if before and not so_far and run.approvals_needed > 1:
@@ -42,12 +51,17 @@ async def ask(run: Run, name: str, panel: Callable[[Question], GatePanel] = Gate
     try:
         while True:
             seen = run.gates.last(full)
-            answer = await _answer(panel(briefing.of(run, name, so_far=so_far)), lookout, full)
+            asked = await stoppable(run, full, functools.partial(briefing.of, run, name, so_far=so_far))
+            run.deciding.asked = name
+            try:
+                answer = await _answer(run, panel(asked), lookout, full)
+            except (GateClosed, asyncio.CancelledError) as ended:
+                closed = ended if isinstance(ended, GateClosed) else _stopped(full)
+                await _leave(run, lookout, closed.reason)
+                raise closed from None
+            run.deciding.asked = ""
             if answer.given:
-                if answer.go:
-                    run.gates.require_unopposed(full, seen=seen)
-                who, reason = answer.who or run.operator, answer.reason or "no reason given"
-                run.decide(name, go=answer.go, who=who, reason=reason, how=TYPED)
+                await _decide(run, name, answer, await lookout.last(), seen)
             decided = run.gates.decisions.get(full, [])
             if so_far := _so_far(run, full, sha256):
                 if decided and not decided[-1].go:
@@ -55,39 +69,104 @@ async def ask(run: Run, name: str, panel: Callable[[Question], GatePanel] = Gate
                 continue
             made = [one for one in decided if one not in before] or decided
             return list({person(one.who): one for one in made}.values())
+    except asyncio.CancelledError:
+        raise _stopped(full) from None
     finally:
-        lookout.close()
+        lookout.leave()
 
 
-async def _answer(shown: GatePanel, lookout: Lookout, step: str) -> Answer:
+async def stoppable(run: Run, step: str, work: Callable[[], T], *, says: str = "") -> T:
+    """Return what work gives that asks the server over the run's own connections, done in a thread.
+
+    When the cell is stopped, what the server does for it is cancelled, and a server that does not answer is hung
+    up on: then it raises GateClosed, or StoppedTooLate where what the work `says` was said all the same.
+    """
+    began = 0.0
+
+    def break_off() -> None:
+        nonlocal began
+        began = began or time.monotonic()
+        run.binding.break_off(at_once=time.monotonic() - began >= POLITE_S)
+
+    try:
+        return await conduct(says, work, cancel=break_off)
+    except (RunbookError, psycopg.Error) as error:
+        if began and not (says and isinstance(error, StoppedTooLate)):
+            raise _stopped(step) from None
+        raise
+
+
+def _prepare(run: Run, name: str) -> None:
+    run.require_ready(name)
+    run.deciding.hear()
+
+
+async def _answer(run: Run, shown: GatePanel, lookout: Lookout, step: str) -> Answer:
     """Return what was answered, or an answer that was not given once somebody decided elsewhere."""
     shown.show()
     sight = Sight(shown.box)
-    looking: asyncio.Task[bool] | None = None
-    again = 0.0
+    connection: Lines = {}
     try:
         while not shown.answer.given:
             if sight.lost:
                 raise GateClosed(step=step, reason="no open page shows its question any more")
-            if looking is None and time.monotonic() >= again:
-                looking = asyncio.ensure_future(asyncio.to_thread(lookout.look))
-            elif looking is not None and looking.done():
-                shown.update(lookout.lines)
-                if looking.result():
+            if (look := lookout.poll()) is not None:
+                if look.lost:
+                    connection = {"connection": await _connect_again(run, step)}
+                shown.update({**look.lines, **connection})
+                if run.deciding.take_in(look.told):
                     break
-                looking, again = None, time.monotonic() + HEAR_S
             await asyncio.sleep(POLL_S)
         if shown.answer.given:
             await asyncio.sleep(SETTLE_S)
             shown.settle()
-    except asyncio.CancelledError:
-        raise GateClosed(step=step, reason="the cell was stopped before anybody answered") from None
     finally:
-        if looking is not None:
-            # It has a second at most, and what it hears must not come in the middle of a decision.
-            await asyncio.wait({looking})
         shown.close()
     return shown.answer
+
+
+async def _leave(run: Run, lookout: Lookout, reason: str) -> None:
+    """Let the ledger hold that nobody answered, or the journal while the server does not answer."""
+    heard = (await lookout.last()).heard
+    leaving = asyncio.ensure_future(asyncio.to_thread(run.deciding.leave, reason, server=heard))
+    while not leaving.done():
+        await asyncio.wait({leaving}, timeout=SILENT_S)
+        if not leaving.done():
+            run.binding.break_off(at_once=True)
+
+
+async def _connect_again(run: Run, step: str) -> list[str]:
+    """Return what became of the connection that held the runner lock; raises RunnerBusy or OtherServer."""
+    try:
+        await stoppable(run, step, run.binding.begin_writing)
+    except (CannotConnect, psycopg.Error) as error:
+        return [f"lost, and not made again yet: {run.target.redacted(str(error).splitlines()[0])}"]
+    run.binding.news.append(AGAIN)
+    return list(run.binding.news)
+
+
+async def _decide(run: Run, name: str, answer: Answer, last: Look, seen: Decision | None) -> None:
+    """Record an answer, once what others have decided meanwhile is known."""
+    full, _ = subject(run.change, name)
+    given: dict[str, str] = {
+        "who": run.target.redacted(answer.who or run.operator),
+        "reason": run.target.redacted(answer.reason or "no reason given"),
+        "how": TYPED,
+    }
+    run.deciding.take_in(last.told)
+    if answer.go:
+        run.gates.require_unopposed(full, seen=seen)
+    if last.heard:
+        says = f"{'GO' if answer.go else 'NO-GO'} to {full}"
+        await stoppable(run, full, lambda: run.decide(name, go=answer.go, **given), says=says)
+    elif answer.go:
+        raise ServerSilent(step=full, where=run.target.where, seconds=SILENT_S)
+    else:
+        run.deciding.refuse(name, **given)
+
+
+def _stopped(step: str) -> GateClosed:
+    return GateClosed(step=step, reason="the cell was stopped before anybody answered")
 
 
 def _so_far(run: Run, step: str, sha256: str) -> str:
@@ -114,9 +193,7 @@ def settled(run: Run, name: str) -> str:
 
     Reads only. Raises ScriptChanged or OtherCluster where the step could not go on either.
     """
-    if name == ROLLBACK:
-        return ""
-    if _remedies(run, name):
+    if not is_step(run.change, name):
         # Without an audit in this run nothing is known.
         found = next((one for one in run.board.findings if one.name == name), None) if run.board else None
         return "nothing to repair" if found and not found.total and not found.problem else ""
@@ -124,7 +201,3 @@ def settled(run: Run, name: str) -> str:
     if standing.of(step, run.ledger.steps(run.change.name), run.facts.cluster) is not Standing.DONE:
         return ""
     return "already done" if in_place(run.binding, step) else ""
-
-
-def _remedies(run: Run, name: str) -> bool:
-    return any(remedy.name == name for remedy in run.change.remedies)

@@ -6,6 +6,7 @@ import argparse
 
 from pgrunbook import approving
 from pgrunbook.errors import FAILED
+from pgrunbook.gate import undo_of
 from pgrunbook.headless import Opened, Progress, interruptible, say
 from pgrunbook.undoing import Undone
 from pgrunbook.views import boards, table
@@ -41,7 +42,7 @@ def remedy(given: argparse.Namespace) -> int:
                 {"rows": rows, "undo_proved": found.undo_proved},
             )
             return 0 if found.undo_proved else FAILED
-        approving.opened(run, given.name, progress)
+        approving.opened(run, undo_of(given.name) if given.undo else given.name, progress)
         if given.undo:
             undone = interruptible(run, lambda: run.undo_remedy(given.name))
             run.finish(f"remedy {given.name} undone")

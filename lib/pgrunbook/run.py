@@ -15,7 +15,7 @@ from pgrunbook.chain import Chain
 from pgrunbook.change import Change, Step
 from pgrunbook.deciding import Deciding
 from pgrunbook.errors import GateClosed, PreflightFailed, StepCancelled, WindowTooShort
-from pgrunbook.gate import ROLLBACK, Decision, Gates, Policy, subject
+from pgrunbook.gate import ROLLBACK, Decision, Gates, Policy, goes_back, subject, undo_of, undone, way_back
 from pgrunbook.identity import new_run_id, operator_name
 from pgrunbook.ledger import Ledger, Status
 from pgrunbook.patience import Blocker
@@ -116,6 +116,7 @@ class Run:
 
     def close(self) -> None:
         """End all connections; the runner lock goes with them."""
+        self.deciding.leave("the notebook was closed before anybody answered")
         self.binding.close()
 
     def cancel(self) -> None:
@@ -145,27 +146,27 @@ class Run:
 
     def apply_remedy(self, name: str) -> Applied:
         """Run a remedy whose gate is open; what it replaces goes to quarantine. Raises WindowEnded."""
-        script = self.change.remedy(name)
-        self._may_go_on(name, script.sha256)
+        self._may_go_on(name)
         with self._stopping(name):
-            return repair.apply(self.binding, self.change, script)
+            done = repair.apply(self.binding, self.change, self.change.remedy(name))
+        # A GO to undo it was given to fewer rows.
+        self.deciding.withdraw(undo_of(name), why="the remedy ran since")
+        return done
 
     def undo_remedy(self, name: str) -> Undone:
-        """Give back what a remedy with an open gate replaced; rows that others changed since are left alone."""
-        script = self.change.remedy(name)
-        self._may_go_on(name, script.sha256)
+        """Give back what a remedy replaced, where the gate of its undo is open; rows changed since are left alone."""
+        self._may_go_on(undo_of(name))
         with self._stopping(name):
-            undone = repair.undo(self.binding, self.change, script)
+            done = repair.undo(self.binding, self.change, self.change.remedy(name))
         # Run All must not repair again, on the strength of an earlier GO, what somebody has given back.
-        self.gates.withdraw(name)
-        return undone
+        self.deciding.withdraw(name, undo_of(name), why="it was undone")
+        return done
 
     def preview_undo(self, name: str) -> Undone:
         """Return what undo would give back, leave alone and be forbidden, tried and taken back."""
-        script = self.change.remedy(name)
         self.binding.resume()
         with self._stopping(name):
-            return repair.preview_undo(self.binding, script)
+            return repair.preview_undo(self.binding, self.change.remedy(name))
 
     def remaining(self) -> tuple[Step, ...]:
         """Return the steps whose promise does not hold yet; reads only."""
@@ -205,30 +206,35 @@ class Run:
             self.audits.require(chosen.name, asked_now=standing.is_to_run(chosen, rows))
         except PreflightFailed:
             # What the GO was given on is true no more.
-            self.gates.withdraw(chosen.name)
+            self.deciding.withdraw(chosen.name, why="the board says NO-GO since")
             raise
-        self._may_go_on(chosen.name, chosen.migrate.sha256)
+        self._may_go_on(chosen.name)
         self.checklist.require(chosen)
         with self._stopping(chosen.name):
             outcome = violation.apply(
-                self.binding, self.change, chosen, audits=self.audits, gates=self.gates,
-                still_open=lambda: self._require_open(chosen.name, chosen.migrate.sha256),
+                self.binding, self.change, chosen, audits=self.audits, deciding=self.deciding,
+                still_open=lambda: self._require_open(chosen.name),
             )  # fmt: skip
         self.outcomes.append(outcome)
+        # A GO to roll back was given to fewer steps.
+        self.deciding.withdraw(*filter(goes_back, list(self.gates.decisions)), why=f"{chosen.name} ran since")
         return outcome
 
     def roll_back(self, to: str | None = None) -> list[Outcome]:
-        """Undo applied steps in reverse order, down to but not including `to`; all of them without it."""
+        """Undo applied steps in reverse order, down to but not including `to`; all of them without it.
+
+        The gate has to be open for exactly that: "rollback", or "rollback to" the step that stays.
+        """
         keep = self.change.step(to).name if to else None
-        self._may_go_on(ROLLBACK, "")
-        names = [one.name for one in self.change.steps]
+        name = way_back(keep)
+        self._may_go_on(name)
         # Run All must not do again, on the strength of an earlier GO, what somebody undoes now.
-        self.gates.withdraw(*names[names.index(keep) + 1 if keep else 0 :])
+        self.deciding.withdraw(*(one.name for one in undone(self.change, name)), why="it is rolled back")
         with self._stopping(ROLLBACK):
-            undone = rollback.roll_back(self.binding, self.change, keep=keep)
-        self.outcomes.extend(undone)
-        self.gates.withdraw(ROLLBACK)
-        return undone
+            done = rollback.roll_back(self.binding, self.change, keep=keep)
+        self.outcomes.extend(done)
+        self.deciding.withdraw(name, why="it was done")
+        return done
 
     def verify(self) -> list[Finding]:
         """Return what each applied step's verify file finds now."""
@@ -262,17 +268,16 @@ class Run:
         """Write how the run ended."""
         self.binding.finish(outcome)
 
-    def _may_go_on(self, name: str, sha256: str) -> None:
-        full, _ = subject(self.change, name)
+    def _may_go_on(self, name: str) -> None:
         if not self.still_here():
-            raise GateClosed(step=full, reason="the kernel is shutting down")
-        self._require_open(full, sha256)
+            raise GateClosed(step=subject(self.change, name)[0], reason="the kernel is shutting down")
+        self._require_open(name)
         self.binding.resume()
         self.binding.begin_writing()
 
-    def _require_open(self, step: str, sha256: str) -> None:
+    def _require_open(self, name: str) -> None:
         self.deciding.hear()
-        self.gates.require(step, sha256)
+        self.gates.require(*subject(self.change, name))
 
     @contextlib.contextmanager
     def _stopping(self, name: str) -> Iterator[None]:

@@ -16,11 +16,11 @@ from pgrunbook import duplication, kernel, live, question, samples, server, sess
 from pgrunbook.bearings import of_run
 from pgrunbook.checkoff import go_through
 from pgrunbook.errors import GateClosed, PreflightFailed
-from pgrunbook.gate import Policy
+from pgrunbook.gate import Policy, goes_back, subject, way_back
 from pgrunbook.loading import load_notebook_libraries
 from pgrunbook.papers.command import diagram
 from pgrunbook.places import embedded_major, records
-from pgrunbook.run import ROLLBACK, Run
+from pgrunbook.run import Run
 from pgrunbook.server import Server
 from pgrunbook.several import several, several_awaited
 from pgrunbook.standing import words
@@ -171,20 +171,20 @@ class Runbook:
 
     @several_awaited
     async def gate(self, name: str) -> View:
-        """Ask the operator for GO on steps, a remedy or "rollback"; where nobody is there, the policy decides.
+        """Ask the operator for GO to a step, a remedy, "undo REMEDY", "rollback" or "rollback to STEP".
 
-        What is done already and a remedy that finds nothing need no answer. Raises GateClosed when it is no (but
-        for the rollback: the change stays then), PreflightFailed when the board does not say GO.
+        Where nobody is there, the policy decides. What is done and a remedy that finds nothing need no answer.
+        Raises GateClosed when it is no (but for a rollback: the change stays), PreflightFailed where the board says so.
         """
         if why := await asyncio.to_thread(question.settled, self.run, name):
             return self._shown(f"Gate {name}", View(f"gate {name} ... not asked: {why}"))
         try:
             made = await question.decided(self.run, name)
         except GateClosed as closed:
-            if name != ROLLBACK:
+            if not goes_back(name):
                 raise
-            line = f"gate rollback ... closed, the change stays: {closed.reason}"
-            return self._shown("Gate rollback", View(line))
+            line = f"gate {name} ... closed, the change stays: {closed.reason}"
+            return self._shown(f"Gate {name}", View(line))
         except PreflightFailed:
             self._show_board(name)
             raise
@@ -210,7 +210,7 @@ class Runbook:
         return self._shown(f"Remedy {name}", boards.repaired(done))
 
     async def undo(self, name: str) -> View:
-        """Give back what a remedy replaced; its gate has to be open."""
+        """Give back what a remedy replaced; the gate "undo" with its name has to be open."""
         done = await self._live(f"undo of remedy {name}", lambda: self.run.undo_remedy(name))
         return self._shown(f"Remedy {name}, undone", boards.undone(done))
 
@@ -232,14 +232,16 @@ class Runbook:
         return self._shown(chosen.name, boards.outcomes([done], self.run.change))
 
     async def roll_back(self, to: str | None = None) -> View:
-        """Undo steps down to but not including `to`, where the gate "rollback" is open; else say that it is not.
+        """Undo steps down to but not including `to`, where the gate for exactly that is open, else say that it is not.
 
-        What is undone needs a new GO before it can be applied again.
+        It is "rollback" or "rollback to 002". What is undone needs a new GO before it can be applied again.
         """
         try:
-            self.run.gates.require(ROLLBACK, "")
+            self.run.gates.require(*subject(self.run.change, way_back(to)))
         except GateClosed:
-            return self._shown("Roll back", View("nothing rolled back: the gate is closed, the change stays"))
+            which = "" if to is None else f' "{way_back(to)}"'
+            line = f"nothing rolled back: the gate{which} is closed, the change stays"
+            return self._shown("Roll back", View(line))
         with self._traffic():
             done = await self._live("rollback", lambda: self.run.roll_back(to))
         return self._shown("Roll back", boards.outcomes(done, self.run.change))

@@ -10,8 +10,8 @@ from pgrunbook.apply import apply_step
 from pgrunbook.audits import Audits
 from pgrunbook.binding import Binding
 from pgrunbook.change import Change, Step
+from pgrunbook.deciding import Deciding
 from pgrunbook.errors import RowsInTheWay, StepFailed
-from pgrunbook.gate import Gates
 from pgrunbook.ledger import Status
 from pgrunbook.step import Outcome
 
@@ -24,7 +24,7 @@ def apply(
     step: Step,
     *,
     audits: Audits,
-    gates: Gates,
+    deciding: Deciding,
     still_open: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Apply a step as `apply_step` does; raise RowsInTheWay where rows break the rule that it makes.
@@ -42,7 +42,7 @@ def apply(
         board = audits.take()
         if not (stopping := board.stopping(step.name)):
             raise
-        gates.withdraw(step.name)
+        deciding.withdraw(step.name, why="rows came that its rule cannot have")
         if before is None or before.status is not Status.RUNNING:
             # What an earlier run left unfinished has failed now.
             binding.writer.put_back(step.name, before, change=change.name)

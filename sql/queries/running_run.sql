@@ -1,5 +1,6 @@
 -- The run that holds the runner lock of this database: it is open, whatever it has recorded already
-SELECT r.run_id AS run_id,
+SELECT l.pid AS pid,
+       r.run_id AS run_id,
        r.change AS change,
        r.operator AS operator
   FROM pg_locks AS l

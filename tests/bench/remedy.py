@@ -46,7 +46,7 @@ from pgrunbook import change, preflight, session, target
 from pgrunbook import server as embedded
 from pgrunbook.change import Change
 from pgrunbook.errors import RemedyFailed
-from pgrunbook.gate import Policy
+from pgrunbook.gate import Policy, undo_of
 from pgrunbook.run import Run
 from pgrunbook.server import Server
 from pgrunbook.workloads.message_contest import Tally, Way, contest
@@ -243,6 +243,7 @@ def repair(server: Server, chosen: Change, messages: int, home: Path, baseline_s
                 if touched := _one(look, TOUCHED_NEW.format(since=guarded)):
                     failures.append(f"repaired: {touched} new messages were renumbered")
                 for name in reversed(REMEDIES):
+                    run.decide_by_policy(undo_of(name))
                     began = time.time()
                     undone = _patiently(lambda name=name: run.undo_remedy(name))
                     ended = time.time()

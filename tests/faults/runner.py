@@ -134,9 +134,9 @@ def drive(way: str, name: str, *steps: str) -> int:
 
     from pgrunbook import change, places, target
     from pgrunbook.errors import RunbookError
-    from pgrunbook.gate import Policy
+    from pgrunbook.gate import Policy, way_back
     from pgrunbook.headless import interruptible, say_error, stoppable
-    from pgrunbook.run import ROLLBACK, Run
+    from pgrunbook.run import Run
     from pgrunbook.telling import told
 
     try:
@@ -154,8 +154,8 @@ def drive(way: str, name: str, *steps: str) -> int:
                     done = interruptible(run, functools.partial(run.apply, step))
                     print(done.step, done.status.value, done.note, *done.notices, sep=" | ")
             else:
-                run.decide_by_policy(ROLLBACK)
                 to = steps[0] if steps else None
+                run.decide_by_policy(way_back(to))
                 for done in interruptible(run, lambda: run.roll_back(to)):
                     print(done.step, done.status.value, done.note, *done.notices, sep=" | ")
             run.finish("done")
