@@ -474,7 +474,8 @@ def test_workers_see_the_stop_while_the_way_back_still_waits_and_the_last_job_en
     room.execute(JOB.replace("job_1", "job_2"))
     stop, wait, _backup = CHANGE.step("013").rollback
     elsewhere.execute(stop.text)
-    began = time.monotonic()
+    said: list[str] = []
+    elsewhere.connection.add_notice_handler(lambda notice: said.append(str(notice.message_primary)))
     waiting = elsewhere.submit(wait.text)
     eventually(
         lambda: value(
@@ -485,11 +486,11 @@ def test_workers_see_the_stop_while_the_way_back_still_waits_and_the_last_job_en
     assert value(room, "SELECT get_next_pending_job()") is None
     assert value(room, "SELECT start_job('job_2', 'manual')") is None
     # What runs is still ended, and its row is no obstacle: the wait locks none.
-    eventually(lambda: time.monotonic() - began > 1)
     assert not waiting.done()
     room.execute("SELECT complete_job(%s, %s)", [claimed["id"], claimed["execution"]])
     waiting.result(timeout=60)
-    assert time.monotonic() - began < 5
+    # It would name whom it gave up waiting for.
+    assert said == []
 
 
 def test_a_job_that_does_not_end_is_named_after_five_seconds_and_finds_nothing_to_end_with(
