@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import operator
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import matplotlib as mpl
 import pytest
@@ -144,3 +145,19 @@ def legible(monkeypatch: pytest.MonkeyPatch, draw: Callable[[], Picture]) -> Non
     for (text, box), (other, other_box) in itertools.combinations(boxes, 2):
         assert not (box.overlaps(other_box) and box.width and other_box.width), (text, other)
     assert all(box.x0 >= -2 and box.x1 <= fig.bbox.width + 2 for _, box in boxes)
+
+
+def test_a_png_is_drawn_once_somebody_wants_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds: list[str] = []
+    save = Figure.savefig
+
+    def saved(fig: Figure, *given: Any, **options: Any) -> None:
+        kinds.append(options["format"])
+        save(fig, *given, **options)
+
+    monkeypatch.setattr(Figure, "savefig", saved)
+    drawn = style.nothing("nothing here")
+    assert kinds == ["svg"]
+    assert drawn.png.startswith(b"\x89PNG")
+    assert drawn.png is drawn.png
+    assert kinds == ["svg", "png"]

@@ -8,7 +8,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO, StringIO
 from typing import Any, ParamSpec, TypeVar
 
@@ -86,13 +86,18 @@ _RULES: Any = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Picture:
     """One picture: SVG for the record, PNG for the notebook, and a sentence for who cannot see it."""
 
     svg: str
-    png: bytes
     alt: str
+    _figure: Figure = field(repr=False, compare=False)
+
+    @functools.cached_property
+    def png(self) -> bytes:
+        """Return the PNG; a record has no use for it, and it takes as long as the SVG."""
+        return _png(self._figure)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,12 +237,17 @@ def render(fig: Figure, *, alt: str) -> Picture:
         assert isinstance(text, Text)
         text.set_parse_math(False)
     alt = visible(alt)
-    png = BytesIO()
-    fig.savefig(png, format="png", dpi=_PNG_DPI, metadata={"Software": None})
     raw = StringIO()
     fig.savefig(raw, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     drawn = pictures.rebuild(raw.getvalue(), alt=alt)
     assert drawn is not None, "matplotlib wrote an SVG that our own allow-list refuses"
     # Matplotlib says this in a style sheet, which would reach the whole page around the picture.
     drawn = drawn.replace("<svg ", '<svg stroke-linejoin="round" stroke-linecap="butt" ', 1)
-    return Picture(svg=drawn, png=png.getvalue(), alt=alt)
+    return Picture(drawn, alt, fig)
+
+
+@house
+def _png(fig: Figure) -> bytes:
+    png = BytesIO()
+    fig.savefig(png, format="png", dpi=_PNG_DPI, metadata={"Software": None})
+    return png.getvalue()
