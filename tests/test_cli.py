@@ -90,6 +90,20 @@ def test_a_command_starts_without_the_notebooks_libraries() -> None:
     assert done.stdout == "\n"
 
 
+def test_a_ctrl_c_while_the_libraries_load_is_no_traceback() -> None:
+    stops = (
+        "import runpy, sys\n"
+        "class Stop:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'pgrunbook.commands':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Stop())\n"
+        "runpy.run_module('pgrunbook', run_name='__main__')\n"
+    )
+    said = subprocess.run([sys.executable, "-c", stops], capture_output=True, text=True, check=False)
+    assert (said.returncode, said.stdout, said.stderr) == (1, "", "Stopped: nothing was begun\n")
+
+
 def test_without_a_target_nothing_is_touched(desk: Desk) -> None:
     desk.write()
     for command in (

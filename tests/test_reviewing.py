@@ -62,6 +62,15 @@ def test_before_anything_ran_it_says_that_there_is_no_run(rehearsed: Records) ->
             call()
 
 
+def test_of_a_target_without_runs_it_says_so(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGRUNBOOK_TARGET", database)
+    records = Records.open()
+    assert records.runs().text == "0 runs"
+    for call in (records.facts, records.differences, records.costs):
+        with pytest.raises(UnknownName):
+            call()
+
+
 def test_with_a_target_its_runs_are_read_and_nothing_is_rehearsed(
     database: str, changes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

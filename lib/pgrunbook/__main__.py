@@ -3,8 +3,12 @@
 import signal
 import sys
 
-from pgrunbook.cli import main
-from pgrunbook.errors import FAILED
+try:
+    from pgrunbook.cli import main
+    from pgrunbook.errors import FAILED
+except KeyboardInterrupt:
+    # The libraries take a second to load.
+    sys.exit("Stopped: nothing was begun")
 
 try:
     code = main()

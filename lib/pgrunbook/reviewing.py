@@ -152,8 +152,14 @@ class Records:
             return shelf.in_ledger(ledger, change=change, folder=places.records())
 
     def facts(self, run: str | None = None) -> View:
-        """Return what the record of a run holds, by its name or file; of the last one without."""
-        return runs.one(self._held(run or self._entries()[0].run_id))
+        """Return what the record of a run holds, by its name or file; of the last one without.
+
+        Raises UnknownName where there is none, and what `shelf.load` raises of a file.
+        """
+        entries = [] if run else self._entries()
+        if not run and not entries:
+            raise UnknownName(kind="run", name="the last one", known=[])
+        return runs.one(self._held(run or entries[0].run_id))
 
     def differences(self, first: str | None = None, second: str | None = None) -> View:
         """Return what differs between two runs of one change, in words; the last two without names."""
