@@ -50,7 +50,7 @@ records.runs()
 # %% [markdown]
 # ## One run
 #
-# What the record of the last run holds besides its events, by section. Another one: `records.facts("20261122T...")` with the name of a run, or with the path of a `record.json` or `record.html` that somebody sent you. `pgrunbook records --schema` prints the JSON Schema of these facts.
+# What the record of the last run holds besides its events, by section. Where nothing ran yet, this cell says so, and there is nothing below to look at. Another run: `records.facts("20261122T...")` with the name of a run, or with the path of a `record.json` or `record.html` that somebody sent you. `pgrunbook records --schema` prints the JSON Schema of these facts.
 
 # %%
 records.facts()
@@ -58,13 +58,13 @@ records.facts()
 # %% [markdown]
 # ## Two runs
 #
-# What differs between the last two runs of the same change. You should see one line a part: other ends, other scripts (somebody edited a file in between), other locks than in the rehearsal, checks that found other rows, other plans, other versions. Two of your choice: `records.differences(FIRST, SECOND)`, each a run or a file. Here the first was rolled back, so that every step ended otherwise, and only one of the two had a gate for the rollback; all else is alike.
+# What differs between the last two runs of the same change. You should see one line a part: other ends, other scripts (somebody edited a file in between), other locks than in the rehearsal, checks that found other rows, other plans, other versions. Two of your choice: `records.differences(FIRST, SECOND)`, each a run or a file. Of the two rehearsals the first was rolled back, so that every step ended otherwise, and only that one had a gate for the rollback; all else is alike.
 
 # %%
 records.differences()
 
 # %% [markdown]
-# How long did each step take, and how long did anybody stall because of it? You should see the steps of both runs in one picture. The second run's steps took longer where they waited for the reader; the stalls are as short as before.
+# How long did each step take, and how long did anybody stall because of it? You should see the steps of both runs in one picture. In the second rehearsal steps took longer where they waited for the reader; the stalls are as short as before.
 
 # %%
 records.costs()
