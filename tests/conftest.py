@@ -12,7 +12,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -104,9 +104,12 @@ class Elsewhere:
 
     def close(self) -> None:
         """End the session whatever it is doing."""
-        if not self.connection.closed:
-            self.connection.cancel_safe(timeout=5)
-        self._thread.shutdown(wait=True)
+        idle = self._thread.submit(lambda: None)
+        # Again and again: a request may come just before the statement that it means.
+        while wait([idle], timeout=0.05).not_done:
+            with contextlib.suppress(psycopg.Error):
+                self.connection.cancel_safe(timeout=5)
+        self._thread.shutdown()
         self.connection.close()
 
     def _run(self, sql: str, parameters: Any) -> list[dict[str, Any]]:
