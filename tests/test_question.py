@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -352,16 +352,22 @@ def test_a_go_that_nobody_may_compare_with_a_no_go_is_not_accepted(
     assert kinds(run) == ["gate"]
 
 
+@pytest.mark.parametrize("asks", [question.ask, question.found_settled])
 def test_stop_reaches_a_gate_whose_question_waits_for_a_lock_and_the_run_stays_the_runner(
-    run: Run, person: Person, elsewhere: Any, conn: psycopg.Connection[Any], eventually: Callable[..., Any]
+    asks: Callable[[Run, str], Coroutine[Any, Any, Any]],
+    run: Run,
+    person: Person,
+    elsewhere: Any,
+    conn: psycopg.Connection[Any],
+    eventually: Callable[..., Any],
 ) -> None:
     run.binding.begin_writing()
     before = run.binding.runner_pid
-    elsewhere.begin_and_hold("LOCK TABLE pgrunbook.event IN ACCESS EXCLUSIVE MODE")
+    elsewhere.begin_and_hold("LOCK TABLE pgrunbook.event, pgrunbook.step IN ACCESS EXCLUSIVE MODE")
     waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND pid = %s"
 
     async def scene() -> None:
-        asking = asyncio.ensure_future(question.ask(run, "001"))
+        asking = asyncio.ensure_future(asks(run, "001"))
         await asyncio.to_thread(eventually, lambda: conn.execute(waits, [before]).fetchone())
         asking.cancel()
         with pytest.raises(GateClosed, match="the cell was stopped"):

@@ -22,7 +22,7 @@ from pgrunbook.standing import Standing
 from pgrunbook.views.gate_panel import Answer, GatePanel, Lines, Question
 from pgrunbook.views.lifeline import Sight
 
-__all__ = ["ask", "asks", "decided", "settled", "stoppable"]
+__all__ = ["ask", "asks", "decided", "found_settled", "settled"]
 
 T = TypeVar("T")
 TYPED = "typed in the notebook"
@@ -41,7 +41,7 @@ async def ask(run: Run, name: str, panel: Callable[[Question], GatePanel] = Gate
     said NO-GO, RunnerBusy when another runner has taken over while it waited.
     """
     full, sha256 = subject(run.change, name)
-    await stoppable(run, full, lambda: _prepare(run, name))
+    await _stoppable(run, full, lambda: _prepare(run, name))
     before = list(run.gates.decisions.get(full, ()))
     so_far = _so_far(run, full, sha256) if before else ""
     if before and not so_far and run.approvals_needed > 1:
@@ -51,7 +51,7 @@ async def ask(run: Run, name: str, panel: Callable[[Question], GatePanel] = Gate
     try:
         while True:
             seen = run.gates.last(full)
-            asked = await stoppable(run, full, functools.partial(briefing.of, run, name, so_far=so_far))
+            asked = await _stoppable(run, full, functools.partial(briefing.of, run, name, so_far=so_far))
             run.deciding.asked = name
             try:
                 answer = await _answer(run, panel(asked), lookout, full)
@@ -75,7 +75,7 @@ async def ask(run: Run, name: str, panel: Callable[[Question], GatePanel] = Gate
         lookout.leave()
 
 
-async def stoppable(run: Run, step: str, work: Callable[[], T], *, says: str = "") -> T:
+async def _stoppable(run: Run, step: str, work: Callable[[], T], *, says: str = "") -> T:
     """Return what work gives that asks the server over the run's own connections, done in a thread.
 
     When the cell is stopped, what the server does for it is cancelled, and a server that does not answer is hung
@@ -138,7 +138,7 @@ async def _leave(run: Run, lookout: Lookout, reason: str) -> None:
 async def _connect_again(run: Run, step: str) -> list[str]:
     """Return what became of the connection that held the runner lock; raises RunnerBusy or OtherServer."""
     try:
-        await stoppable(run, step, run.binding.begin_writing)
+        await _stoppable(run, step, run.binding.begin_writing)
     except (CannotConnect, psycopg.Error) as error:
         return [f"lost, and not made again yet: {run.target.redacted(str(error).splitlines()[0])}"]
     run.binding.news.append(AGAIN)
@@ -158,7 +158,7 @@ async def _decide(run: Run, name: str, answer: Answer, last: Look, seen: Decisio
         run.gates.require_unopposed(full, seen=seen)
     if last.heard:
         says = f"{'GO' if answer.go else 'NO-GO'} to {full}"
-        await stoppable(run, full, lambda: run.decide(name, go=answer.go, **given), says=says)
+        await _stoppable(run, full, lambda: run.decide(name, go=answer.go, **given), says=says)
     elif answer.go:
         raise ServerSilent(step=full, where=run.target.where, seconds=SILENT_S)
     else:
@@ -201,3 +201,8 @@ def settled(run: Run, name: str) -> str:
     if standing.of(step, run.ledger.steps(run.change.name), run.facts.cluster) is not Standing.DONE:
         return ""
     return "already done" if in_place(run.binding, step) else ""
+
+
+async def found_settled(run: Run, name: str) -> str:
+    """Return what `settled` does; the stop button reaches it although the server does not answer."""
+    return await _stoppable(run, subject(run.change, name)[0], functools.partial(settled, run, name))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import contextlib
 import functools
@@ -176,7 +175,7 @@ class Runbook:
         Where nobody is there, the policy decides. What is done and a remedy that finds nothing need no answer.
         Raises GateClosed when it is no (but for a rollback: the change stays), PreflightFailed where the board says so.
         """
-        if why := await asyncio.to_thread(question.settled, self.run, name):
+        if why := await question.found_settled(self.run, name):
             return self._shown(f"Gate {name}", View(f"gate {name} ... not asked: {why}"))
         try:
             made = await question.decided(self.run, name)
@@ -226,7 +225,7 @@ class Runbook:
             self._show_board(chosen.number)
             raise
         except GateClosed:
-            if not (why := await asyncio.to_thread(question.settled, self.run, step)):
+            if not (why := await question.found_settled(self.run, step)):
                 raise
             return self._shown(chosen.name, View(verdict.step_line(chosen.number, title, why)))
         return self._shown(chosen.name, boards.outcomes([done], self.run.change))
