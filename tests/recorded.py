@@ -35,7 +35,6 @@ def events(text: str, *, steps: int = 1, checks: int = 1) -> list[dict[str, Any]
         "change",
         "title",
         "target",
-        "target_kind",
         "operator",
         "server",
         "cluster",
@@ -45,6 +44,7 @@ def events(text: str, *, steps: int = 1, checks: int = 1) -> list[dict[str, Any]
     tell(
         "run opened",
         **dict.fromkeys(named, text),
+        target_kind="live",
         stall_budget_ms=100,
         approvals_needed=2,
         scripts={text: SHA256},

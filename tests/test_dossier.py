@@ -22,6 +22,8 @@ HARD = (
     r' "tab\t": "\u0001\u001f\u007f\n\"\\/<b> größe \ud83d\ude00", "h": [], "i": {}, "j": [null, true, {"k": [1.00]}]}'
 )
 
+A, B = "a" * 64, "b" * 64
+
 
 @pytest.fixture
 def ledger(database: str) -> Iterator[Ledger]:
@@ -44,7 +46,7 @@ def document(ledger: Ledger, run_id: str = "r1") -> Dossier:
 
 
 def test_every_hash_can_be_computed_from_the_document_alone_whatever_the_detail_holds(ledger: Ledger) -> None:
-    tell(ledger, "run opened", '{"change": "010_a", "scripts": {"migrate/001_a.sql": "aa"}}')
+    tell(ledger, "run opened", f'{{"change": "010_a", "scripts": {{"migrate/001_a.sql": "{A}"}}}}')
     tell(ledger, "odd", HARD, step="001_\\ä")
     tell(ledger, "odd", "{}", run_id="r2")
     tell(ledger, "odd", "{}")
@@ -87,7 +89,7 @@ def test_the_same_run_gives_the_same_bytes(ledger: Ledger) -> None:
     tell(
         ledger,
         "run opened",
-        '{"change": "010_a", "scripts": {"migrate/002.sql": "bb", "migrate/001.sql": "aa"}}',
+        f'{{"change": "010_a", "scripts": {{"migrate/002.sql": "{B}", "migrate/001.sql": "{A}"}}}}',
     )
     tell(ledger, "gate", '{"go": true, "who": "bob"}', step="001_a")
     assert document(ledger).text == document(ledger).text
@@ -110,11 +112,9 @@ def test_scripts_lie_beside_their_hash(ledger: Ledger) -> None:
     tell(
         ledger,
         "run opened",
-        '{"change": "010_a", "scripts": {"migrate/001.sql": "aa", "migrate/002.sql": "bb"}}',
+        f'{{"change": "010_a", "scripts": {{"migrate/001.sql": "{A}", "migrate/002.sql": "{B}"}}}}',
     )
-    made = dossier.from_ledger(
-        "r1", ledger.run("r1"), chain="whole", texts={"aa": "SELECT 'é';\n", "cc": "no"}
-    )
+    made = dossier.from_ledger("r1", ledger.run("r1"), chain="whole", texts={A: "SELECT 'é';\n", "cc": "no"})
     assert [one["text"] for one in made.scripts] == ["SELECT 'é';\n", None]
     assert dossier.read(made.text, file="x").scripts == made.scripts
 
@@ -182,7 +182,6 @@ GOOD = dossier.make("r1", [ONE], source="ledger", chain="").text
         ('"scripts": []', '"scripts": [{"file": "a"}]', "scripts is not a list of objects with file, sha256 and text"),
         ('"chain": ""', '"chain": "", "chain": ""', 'it is no JSON: the name "chain" is there twice in one object'),
         ('"detail": {}', '"detail": NaN', "it is no JSON: NaN is no number"),
-        ('"detail": {}', '"detail": []', "detail of event 1 is []"),
         ('{"id": 1,', '{"id": 1.0,', "id of event 1 is 1.0"),
         ('{"id": 1,', "{", "event 1 does not hold exactly id, at, run_id, change, step, kind, actor, detail, "),
         ('"hash": null}', '"hash": 7}', "hash of event 1 is 7"),

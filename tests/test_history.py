@@ -21,7 +21,7 @@ OPENED: dict[str, Any] = {
     "cluster": "system 7, timeline 1",
     "version": "0.1.0",
     "stall_budget_ms": 100,
-    "scripts": {"verify/001_a.sql": "bb", "migrate/001_a.sql": "aa"},
+    "scripts": {"verify/001_a.sql": "b" * 64, "migrate/001_a.sql": "a" * 64},
 }
 CHECK = {
     "label": "preflight/10_a.sql",
@@ -59,7 +59,7 @@ class Told:
         return self.tell("preflight", verdict=verdict, checks=[{**CHECK, "rows": rows}])
 
     def gated(self, step: str) -> Told:
-        return self.tell("gate", step, go=True, who="bob", reason="open", how="typed", script_sha256="aa")
+        return self.tell("gate", step, go=True, who="bob", reason="open", how="typed", script_sha256="a" * 64)
 
     def applied(self, step: str, **facts: Any) -> Told:
         return self.gated(step).tell("apply started", step, file="x").tell("apply done", step, **facts)
@@ -116,8 +116,8 @@ def test_a_run_that_came_to_its_end() -> None:
     assert [check["check"] for check in facts["checks"]] == ["preflight/10_a.sql"]
     assert [check["check"] for check in facts["verification"]] == ["verify/001_a.sql"]
     assert facts["scripts"] == (
-        {"file": "migrate/001_a.sql", "sha256": "aa"},
-        {"file": "verify/001_a.sql", "sha256": "bb"},
+        {"file": "migrate/001_a.sql", "sha256": "a" * 64},
+        {"file": "verify/001_a.sql", "sha256": "b" * 64},
     )
     assert facts["versions"] == (
         {"what": "server", "version": "PostgreSQL 18.4"},

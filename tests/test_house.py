@@ -17,8 +17,8 @@ pytestmark = pytest.mark.static
 
 # A module may import from the rows above its own. A name stands for a module or for a whole package.
 LAYERS = (
-    ("masking", "tally"),
-    ("errors", "detail"),
+    ("masking", "tally", "vocabulary"),
+    ("errors", "detail", "legible"),
     ("checklist", "evidence"),
     ("lockmode", "target", "queries", "server", "journal", "history", "kernel"),
     ("naming", "folder", "places", "printing", "identity", "loading", "window", "spec", "made", "versions"),

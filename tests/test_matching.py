@@ -12,7 +12,7 @@ import pytest
 import throwaway
 from throwaway import apply, running, write
 
-from pgrunbook import dossier, record
+from pgrunbook import binding, dossier, record
 from pgrunbook.dossier import Event
 from pgrunbook.errors import ChainBroken, RecordDiffers, RunbookError
 from pgrunbook.inspection import inspect
@@ -222,7 +222,7 @@ def test_a_record_of_a_role_that_only_reads_follows_from_the_ledger(
 
 
 def test_evidence_that_no_ledger_knows_is_told(applied: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(record, "_tell", lambda *_, **__: None)
+    monkeypatch.setattr(binding, "tell", lambda *_, **__: None)
     own = record.write_record(applied, SHOWN).page
     assert says(applied, own)["file"] == (
         "the ledger knows no record of this run; nothing but the seal proves the evidence"

@@ -145,7 +145,7 @@ def test_a_record_that_the_ledger_could_not_be_told_of_says_so_and_is_told_later
     monkeypatch.setattr(binding, "CHAIN_MS", 50)
     elsewhere.begin_and_hold(CHAIN)
     first = record.write_record(applied, [("Seen", View("nobody stalled"))])
-    assert (first.kept, first.remarks) == (
+    assert (first.kept, first.lines[1:]) == (
         None,
         [
             "the ledger does not know this record: canceling statement due to lock timeout",

@@ -14,9 +14,10 @@ import throwaway
 from jsonschema import Draft202012Validator, ValidationError
 from throwaway import apply, refused, roll_back, running, write
 
-from pgrunbook import cli, record, records
+from pgrunbook import bearings, cli, inspection, record, records, shelf
 from pgrunbook.errors import PreflightFailed, StepCancelled
 from pgrunbook.run import Run
+from pgrunbook.views import bearings as boards
 
 Document = dict[str, Any]
 SCHEMA = json.loads(records.schema())
@@ -57,7 +58,8 @@ def done(table: str, tmp_path: Path, folder: Path) -> Iterator[Run]:
 
 def test_the_schema_is_one(done: Run) -> None:
     Draft202012Validator.check_schema(SCHEMA)
-    assert sorted(SCHEMA["required"]) == sorted(SCHEMA["properties"])
+    # Only a run with something that cannot be read tells of that.
+    assert sorted(SCHEMA["required"]) == sorted(SCHEMA["properties"].keys() - {"unread"})
 
 
 def test_a_run_that_was_done_and_its_rollback_are_as_the_schema_says(done: Run) -> None:
@@ -149,7 +151,6 @@ def test_the_schema_refuses_what_is_no_record(done: Run) -> None:
         lambda one: one["checks"][0].update(rows=-1),
         lambda one: one["scripts"][0].update(sha256="AB" * 32),
         lambda one: one["events"][0].update(hash=None),
-        lambda one: one["events"][0].update(detail=[]),
         lambda one: one["events"][0].pop("previous_hash"),
         lambda one: one["events"][0].update(at=one["events"][0]["at"].replace("Z", "+00:00")),
         lambda one: one["timings"][0].update(median_ms=None),
@@ -226,3 +227,39 @@ def test_record_prints_a_pdf_beside_the_page_where_it_is_asked_to(
     assert cli.main([*asked, "--pdf"]) == 0
     assert json.loads(capsys.readouterr().out)["pdf"] == str(folder / done.run_id / "record.pdf")
     assert (folder / done.run_id / "record.pdf").read_text().startswith("%PDF-")
+
+
+def test_what_somebody_wrote_into_the_ledger_by_hand_stops_nothing(done: Run, tmp_path: Path) -> None:
+    written_by_hand = {
+        "gate": "null",
+        "preflight": '{"verdict": "GO", "checks": [null]}',
+        "observed": "{}",
+        "apply failed": "[7]",
+        "run finished": '{"outcome": null, "worst_stall_ms": "6 ms"}',
+    }
+    for kind, detail in written_by_hand.items():
+        done.work.execute(
+            "INSERT INTO pgrunbook.event (run_id, change, step, kind, actor, detail)"
+            " VALUES (%s, %s, '001_add_note', %s, 'eve', %s::jsonb)",
+            (done.run_id, done.change.name, kind, detail),
+        )
+    done.work.execute("UPDATE pgrunbook.step SET detail = '7' WHERE step = '001_add_note'")
+    document = written(done)
+    told = {row["kind"]: json.loads(row["raw"]) for row in document["unread"]}
+    assert told == {kind: json.loads(detail) for kind, detail in written_by_hand.items()}
+    assert document["run"]["worst_stall_ms"] is None
+    page = (tmp_path / "records" / done.run_id / "record.html").read_text(encoding="utf-8")
+    assert "Events that cannot be read in the usual way" in page
+    assert inspection.inspect(tmp_path / "records" / done.run_id / "record.html").mismatch is None
+    again = record.from_ledger(done.ledger, change=done.run_id, run_id=None)
+    assert len(again.summary.unread) == 5
+    for listed in (
+        shelf.in_ledger(done.ledger, change=None, folder=tmp_path),
+        shelf.in_folder(tmp_path / "records", change=None),
+    ):
+        (entry,) = listed
+        # A list asks for little of each event, so that it may miss less.
+        assert entry.outcome.endswith("events cannot be read)")
+    board = bearings.of_change(done.ledger, done.change, done.facts.cluster)
+    assert "detail is 7, not an object; it stands there as 7" in str(boards.rows(board)[0]["why"])
+    assert "it stands there as 7" in done.status()[0]["note"]

@@ -64,7 +64,8 @@ def test_machines_get_every_fact() -> None:
 
 
 def test_one_run_is_told_by_its_sections() -> None:
-    detail = '{"change": "010_a", "target_kind": "live", "scripts": {"migrate/001_a.sql": "aa"}}'
+    sha256 = "a" * 64
+    detail = f'{{"change": "010_a", "target_kind": "live", "scripts": {{"migrate/001_a.sql": "{sha256}"}}}}'
     event = dossier.Event(
         id=1, at="2026-01-31T12:00:00.000000Z", run_id="r1", change="010_a", step="", kind="run opened",
         actor="ann", detail=detail, previous_hash="", hash="x",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pgrunbook.dossier import Dossier
+from pgrunbook.legible import UNREAD
 
 __all__ = ["NOT_RUN", "Account", "Side"]
 
@@ -42,6 +43,11 @@ class Account:
 
     def __init__(self, held: Dossier) -> None:
         self.events = [event.told for event in held.events]
+        self.unread = {
+            f"{event['kind']} {event['step']}".strip(): str(event[UNREAD])
+            for event in self.events
+            if UNREAD in event
+        }
         run = held.facts["run"]
         opened = self.last("run opened")
         self.change = str(run.get("change") or (held.events[0].change if held.events else ""))

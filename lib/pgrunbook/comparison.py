@@ -89,6 +89,7 @@ def compare(first: Dossier, second: Dossier) -> Comparison:
         _mapped("approvals", "what", "gates", one.approvals, other.approvals),
         _mapped("settings", "what", "settings", one.settings, other.settings),
         _mapped("versions", "what", "versions", one.versions, other.versions),
+        *([_unread(one, other)] if one.unread or other.unread else []),
     )
     return Comparison(
         change=one.change,
@@ -139,6 +140,17 @@ def _queries(one: Account, other: Account) -> tuple[Query, ...]:
     return tuple(
         Query(name=name, before_ms=both(name, "before"), after_ms=both(name, "after")) for name in names
     )
+
+
+def _unread(one: Account, other: Account) -> Part:
+    """Return what cannot be read in the usual way, and so is not compared."""
+    first, second = one.unread, other.unread
+    rows = tuple(
+        {"event": key, "first": first.get(key, "-"), "second": second.get(key, "-")}
+        for key in {**first, **second}
+    )
+    verdict = f"{len(rows)} not compared as a whole: what they say cannot be read in the usual way"
+    return Part(name="unread events", verdict=verdict, differs=True, rows=rows)
 
 
 def _outcomes(one: Account, other: Account) -> Part:

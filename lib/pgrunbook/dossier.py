@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
+from pgrunbook import legible
 from pgrunbook.errors import BadDossier
 from pgrunbook.history import NOTHING, summarise
 
@@ -42,11 +43,11 @@ class Event:
 
     @property
     def told(self) -> dict[str, Any]:
-        """Return the event as a history reads it: time in milliseconds, detail as values."""
+        """Return the event as a history reads it: time in milliseconds, detail as values, as far as it can be read."""
         at = f"{self.at[:-4]}Z" if len(self.at) == 27 else self.at
         known = {} if self.hash is None else {"hash": self.hash}
         words = {"kind": self.kind, "step": self.step, "actor": self.actor, "detail": _values(self.detail)}
-        return {"at": at, **words, **known}
+        return dict(legible.read({"at": at, **words, **known}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +120,7 @@ def from_ledger(
 def from_journal(run_id: str, entries: Sequence[Mapping[str, Any]]) -> Dossier:
     """Return the document of a run whose ledger is out of reach, from the entries of its journal."""
     own = [entry for entry in entries if entry["kind"] != "merged"]
-    change = next((str(entry["detail"].get("change", "")) for entry in own), "")
+    change = next((str(legible.read(entry)["detail"].get("change", "")) for entry in own), "")
     events = [
         Event(
             id=entry.get("n", number),
@@ -206,7 +207,8 @@ def _read_event(held: Any, number: int, bad: Any) -> Event:
         literal = isinstance(value, _Literal)
         fits = {
             "id": literal and value.isdecimal() and len(value) < 20,
-            "detail": isinstance(value, dict),
+            # Whatever somebody put there: the hash tells whether it is what the ledger had.
+            "detail": True,
             "hash": value is None or (isinstance(value, str) and not literal),
             "previous_hash": value is None or (isinstance(value, str) and not literal),
         }.get(name, isinstance(value, str) and not literal)

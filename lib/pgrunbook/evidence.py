@@ -44,7 +44,7 @@ def audits(events: Sequence[Event]) -> Rows:
             "not run": sum(1 for check in event["detail"].get("checks", []) if check["problem"]),
         }
         for event in events
-        if event["kind"] in ("preflight", "verified")
+        if event["kind"] in ("preflight", "verified") and event["detail"]
     ]
 
 
@@ -120,7 +120,7 @@ def _ended(begun: Event, later: Iterable[Event]) -> str:
 def _observed(events: Sequence[Event]) -> list[tuple[dict[str, Any], Mapping[str, Any]]]:
     """Return which job it was that was watched, by number and in words, with what was seen of it."""
     found: list[tuple[dict[str, Any], Mapping[str, Any]]] = []
-    for event in (one for one in events if one["kind"] == "observed"):
+    for event in (one for one in events if one["kind"] == "observed" and one["detail"]):
         back = "way back of " if event["detail"]["job"] == "rollback" else ""
         found.append(({"job": len(found) + 1, "step": f"{back}{event['step']}"}, event["detail"]))
     return found

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pgrunbook import checklist, evidence
+from pgrunbook import checklist, evidence, legible
 from pgrunbook.checklist import Item
+from pgrunbook.detail import shorten
 from pgrunbook.evidence import at
 
 __all__ = ["UNANSWERED", "WITHDRAWN", "WRITTEN", "heading", "summarise"]
@@ -18,6 +19,8 @@ WRITTEN = "record written"
 UNANSWERED, WITHDRAWN = "gate unanswered", "gate withdrawn"
 """The kinds of the events by which the ledger knows that nobody answered a gate, and that a GO counts no more."""
 _DECISIONS = {UNANSWERED: "NO ANSWER", WITHDRAWN: "WITHDRAWN"}
+RAW = 4000
+"""Characters of a detail that are shown as they stand, where it cannot be read in the usual way."""
 
 
 def heading(run_id: str, events: Sequence[Event]) -> dict[str, Any]:
@@ -25,6 +28,7 @@ def heading(run_id: str, events: Sequence[Event]) -> dict[str, Any]:
     opened = _last(events, "run opened")
     finished = _last(events, "run finished")
     outcome = str(finished.get("outcome") or _outcome(events))
+    budget = float(opened.get("stall_budget_ms") or 0)
     return {
         "run_id": run_id,
         "change": opened.get("change", ""),
@@ -39,8 +43,8 @@ def heading(run_id: str, events: Sequence[Event]) -> dict[str, Any]:
         "finished": at(_last_act(events)) if events else "",
         "window_ends": str(opened.get("window_ends", "")),
         "approvals_needed": int(opened.get("approvals_needed") or 1),
-        "stall_budget_ms": float(opened.get("stall_budget_ms") or 0),
-        "worst_stall_ms": max((float(e["detail"].get("worst_stall_ms") or 0) for e in events), default=0.0),
+        "stall_budget_ms": budget,
+        "worst_stall_ms": _worst_stall(events, budget),
     }
 
 
@@ -50,14 +54,19 @@ def summarise(run_id: str, events: Sequence[Event], *, chain: str) -> dict[str, 
     `events` come from the ledger, or from the journal where the ledger was never reached; each holds at,
     kind, step, actor and detail, those of the ledger a hash too.
     """
+    events = legible.read_all(events)
     opened = _last(events, "run opened")
+    unread = [_unread(event) for event in events if legible.UNREAD in event]
     steps = [
         _step(event) for event in events if event["kind"] in ("apply done", "apply failed", "apply cancelled")
     ]
     return {
         **heading(run_id, events),
+        # One whose detail cannot be read at all has none here.
         "approvals": tuple(
-            _approval(event) for event in events if event["kind"] in ("gate", UNANSWERED, WITHDRAWN)
+            _approval(event)
+            for event in events
+            if event["kind"] in ("gate", UNANSWERED, WITHDRAWN) and event["detail"]
         ),
         "checklist": tuple(
             one.row
@@ -89,6 +98,29 @@ def summarise(run_id: str, events: Sequence[Event], *, chain: str) -> dict[str, 
         "events": tuple(_event(event) for event in events),
         "versions": tuple(_versions(events, opened)),
         "chain": chain,
+        **({"unread": tuple(unread)} if unread else {}),
+    }
+
+
+def _worst_stall(events: Sequence[Event], budget: float) -> float | None:
+    """Return the longest stall that is told; None where one that is told cannot be read, and might be too long."""
+    lost = any(
+        legible.UNREAD in event
+        and "worst_stall_ms" not in event["detail"]
+        and (event["kind"] == "observed" or "worst_stall_ms" in legible.raw(event))
+        for event in events
+    )
+    worst = max((float(event["detail"].get("worst_stall_ms") or 0) for event in events), default=0.0)
+    return None if lost and worst <= budget else worst
+
+
+def _unread(event: Event) -> dict[str, Any]:
+    return {
+        "at": at(event),
+        "kind": event["kind"],
+        "step": event["step"] or NOTHING,
+        "what": event[legible.UNREAD],
+        "raw": shorten(legible.raw(event), RAW),
     }
 
 

@@ -14,7 +14,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg.types.json import Jsonb
 
-from pgrunbook import archive, chain, refusal, session
+from pgrunbook import archive, chain, legible, session
 from pgrunbook.chain import Chain
 from pgrunbook.detail import storable, text
 from pgrunbook.errors import LedgerInUse, RunnerBusy
@@ -182,10 +182,8 @@ class Ledger:
 
         With the number of a journal's entry it is appended once, however often it is told.
         """
-        detail = {
-            **self.target.mask.whole(detail or {}),
-            **({} if entry is None else {"journal_entry": entry}),
-        }
+        numbered = {} if entry is None else {"journal_entry": entry}
+        detail = {**self.target.mask.whole(detail or {}), **numbered}
         self.conn.execute(
             "INSERT INTO pgrunbook.event (run_id, change, step, kind, actor, detail) VALUES (%s, %s, %s, %s, %s, %s)"
             " ON CONFLICT (run_id, (detail ->> 'journal_entry')) WHERE detail ? 'journal_entry' DO NOTHING",
@@ -250,13 +248,14 @@ class Ledger:
     def steps(self, change: str) -> dict[str, StepRow]:
         """Return the state of each step of a change that the ledger knows, by step name."""
         found = self._rows("ledger_steps", change=change)
-        return {row["step"]: StepRow(**{**row, "status": Status(row["status"])}) for row in found}
+        own = [{**row, "detail": legible.step(row["detail"])} for row in found]
+        return {row["step"]: StepRow(**{**row, "status": Status(row["status"])}) for row in own}
 
     def events(
         self, *, run_id: str | None = None, change: str | None = None, kind: str | None = None
     ) -> list[dict[str, Any]]:
         """Return events in order, of one run or one change, of one kind or all, times as UTC texts."""
-        return self._rows("ledger_events", run_id=run_id, change=change, kind=kind)
+        return legible.read_all(self._rows("ledger_events", run_id=run_id, change=change, kind=kind))
 
     def briefs(self, *, change: str | None, keys: Sequence[str]) -> list[dict[str, Any]]:
         """Return the events of all runs, of one change or of all, with these keys of their detail alone."""

@@ -56,16 +56,16 @@ class Written:
     @property
     def lines(self) -> list[str]:
         """Return where the page lies and what there is to say beside that, one sentence a line."""
-        return [f"record: {self.page}", *self.remarks]
+        said = ["not written anew: the ledger vouches for the one that was there"] if self.stands else []
+        said += [f"the one before it, with what the operator saw: {self.kept}"] if self.kept else []
+        return [f"record: {self.page}", *said, *self.remarks]
 
     @property
     def remarks(self) -> list[str]:
-        """Return what there is to say beside where the page lies."""
-        said = ["not written anew: the ledger vouches for the one that was there"] if self.stands else []
-        said += [f"the one before it, with what the operator saw: {self.kept}"] if self.kept else []
-        if self.unknown:
-            said += [f"the ledger does not know this record: {self.unknown}", f"  next: {self.next_step}"]
-        return said
+        """Return what there is to say of the ledger, where it does not know the record."""
+        if not self.unknown:
+            return []
+        return [f"the ledger does not know this record: {self.unknown}", f"  next: {self.next_step}"]
 
     @property
     def facts(self) -> dict[str, str]:

@@ -266,10 +266,10 @@ class Runbook:
         self.run.finish(words(self.run.status(), acted=bool(self.run.outcomes)))
         written = write_record(self.run, self.shown)
         chain = self.run.check_chain()
-        told = f": {written.page}" if kernel.attended() else ""
-        said = [f"record written, event chain {'unbroken' if chain else 'not begun'}{told}", *written.remarks]
+        where, *others = written.lines if kernel.attended() else ["", *written.remarks]
+        chained = f"event chain {'unbroken' if chain else 'not begun'}{where.removeprefix('record')}"
         facts = {"file": written.page.name, "run": self.run.run_id, "chain": str(chain)}
-        return View("\n".join(said), facts=facts)
+        return View("\n".join([f"record written, {chained}", *others]), facts=facts)
 
     def _show_board(self, step: str) -> None:
         """Let the record tell the board that stopped a step."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from pgrunbook import dossier, seal, signature
+from pgrunbook import dossier, legible, seal, signature
 from pgrunbook.dossier import Dossier
 from pgrunbook.errors import NoRecord, UnknownName
 from pgrunbook.history import heading
@@ -59,9 +59,19 @@ def in_ledger(ledger: Ledger, *, change: str | None, folder: Path) -> list[Entry
     """Return the runs that a ledger knows, of one change or of all, the last one first."""
     events: dict[str, list[dict[str, Any]]] = {}
     for row in ledger.briefs(change=change, keys=_KEYS):
-        events.setdefault(row["run_id"], []).append(row)
-    found = [_entry(heading(run, own), run, own[0]["change"], folder) for run, own in events.items()]
+        events.setdefault(row["run_id"], []).append(dict(legible.heads(row)))
+    found = [_entry(_heading(run, own), run, own[0]["change"], folder) for run, own in events.items()]
     return found[::-1]
+
+
+def _heading(run_id: str, events: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    unread = sum(1 for event in events if legible.UNREAD in event)
+    told = heading(run_id, events)
+    return {**told, "outcome": f"{told['outcome']}{_not_read(unread)}"}
+
+
+def _not_read(count: int) -> str:
+    return f" ({count:,} event{'s' if count > 1 else ''} cannot be read)" if count else ""
 
 
 def in_folder(folder: Path, *, change: str | None) -> list[Entry]:
@@ -75,7 +85,8 @@ def in_folder(folder: Path, *, change: str | None) -> list[Entry]:
             continue
         try:
             held = load(own)
-            run = held.facts["run"]
+            told, unread = held.facts["run"], len(held.facts.get("unread", []))
+            run = {**told, "outcome": f"{told['outcome']}{_not_read(unread)}"}
             entry = _entry(run, held.run_id, held.events[0].change if held.events else "", folder, own)
         except Exception as error:  # whatever somebody made of a file
             outcome = f"cannot be read: {getattr(error, 'found', error)}"

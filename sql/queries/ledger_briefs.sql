@@ -5,9 +5,10 @@ SELECT e.run_id AS run_id,
        e.step AS step,
        e.kind AS kind,
        e.actor AS actor,
-       (SELECT coalesce(jsonb_object_agg(d.key, d.value), '{}')
-          FROM jsonb_each(e.detail) AS d
-         WHERE d.key = ANY (%(keys)s::text[])) AS detail
+       CASE WHEN jsonb_typeof(e.detail) = 'object' THEN (
+           SELECT coalesce(jsonb_object_agg(d.key, d.value), '{}')
+             FROM jsonb_each(e.detail) AS d
+            WHERE d.key = ANY (%(keys)s::text[])) ELSE e.detail END AS detail
   FROM pgrunbook.event AS e
  WHERE %(change)s::text IS NULL OR e.change = %(change)s
  ORDER BY e.id;

@@ -15,7 +15,7 @@ from pgrunbook.views.summary import Rows, Summary
 from pgrunbook.views.table import to_html
 from pgrunbook.views.units import counted, duration, size
 
-__all__ = ["Block", "builds", "capped", "found", "plans", "ran", "sizes", "stalls", "waits"]
+__all__ = ["Block", "builds", "capped", "found", "plans", "ran", "sizes", "stalls", "unread", "waits"]
 
 _MOST_ROWS, _ENDS, _MOST_FINDINGS, _LONGEST = 500, 250, 100, 40_000
 
@@ -123,6 +123,17 @@ def waits(summary: Summary) -> Iterator[Block]:
             else ""
         )
         yield Block("Who waited", says, table=_rows(kept, names))
+
+
+def unread(summary: Summary) -> Iterator[Block]:
+    """Yield the events whose detail cannot be read in the usual way, as they stand."""
+    for row in summary.unread[:_MOST_FINDINGS]:
+        title = f"{row['kind']}, step {row['step']}, {row['at']}"
+        yield Block(title, f"{row['what']}.", bad=True, code=source(str(row["raw"]), ""))
+    if len(summary.unread) > _MOST_FINDINGS:
+        yield Block(
+            says=f"{len(summary.unread) - _MOST_FINDINGS:,} more are in the facts at the end of this file."
+        )
 
 
 def builds(summary: Summary) -> Iterator[Block]:

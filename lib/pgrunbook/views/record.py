@@ -13,7 +13,7 @@ from pgrunbook.views import sections
 from pgrunbook.views.exporter import RecordExporter
 from pgrunbook.views.summary import Summary
 from pgrunbook.views.text import visible
-from pgrunbook.views.units import duration
+from pgrunbook.views.units import counted, duration
 from pgrunbook.views.view import View
 
 __all__ = ["Summary", "export", "synthesize"]
@@ -98,6 +98,11 @@ def _facts(summary: Summary) -> list[tuple[str, str]]:
         ("Approved by", _approvers(summary)),
         ("Run", summary.run_id),
         ("Event chain", summary.chain or "not recorded"),
+        *(
+            [("Not read", f"{counted(len(summary.unread), 'event')}, shown as they stand")]
+            if summary.unread
+            else []
+        ),
     ]
 
 

@@ -72,7 +72,8 @@ def _line(entries: Sequence[Entry]) -> str:
 
 
 def _row(entry: Entry) -> dict[str, object]:
-    over = (entry.worst_stall_ms or 0) > entry.stall_budget_ms
+    worst = entry.worst_stall_ms
+    stalls = "OVER the budget" if (worst or 0) > entry.stall_budget_ms else "within the budget"
     return {
         "run": entry.run_id,
         "change": entry.change,
@@ -81,8 +82,8 @@ def _row(entry: Entry) -> dict[str, object]:
         "started": f"{entry.started[:19].replace('T', ' ')}" if entry.started else None,
         "took": None if entry.took_s is None else duration(entry.took_s * 1000),
         "outcome": entry.outcome,
-        "worst stall": None if entry.worst_stall_ms is None else duration(entry.worst_stall_ms),
-        "stalls": "OVER the budget" if over else "within the budget",
+        "worst stall": None if worst is None else duration(worst),
+        "stalls": "not known" if worst is None else stalls,
         "record": None
         if entry.record is None
         else f"{entry.record.name}{', signed' if entry.signed else ''}",

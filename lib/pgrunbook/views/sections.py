@@ -94,6 +94,7 @@ def before(summary: Summary) -> list[Section]:
         ),
         _drawn(summary, "timings", "Plans before and after", _PLANS, blocks.plans, "No query was timed."),
         _drawn(summary, "sizes", "Sizes on disk", "", blocks.sizes, ""),
+        _drawn(summary, "unread", "Events that cannot be read in the usual way", _UNREAD, blocks.unread, ""),
     ]
     # Most changes have no checklist, many build no index.
     return [one for one in sections if one.blocks or one.none]
@@ -133,6 +134,10 @@ _STALLS = (
 _WAITS = (
     "What the observers saw from a session of their own. A wait ends where it was seen last; times are since the step"
     " began, in the picture one step after the other. Short waits fall between two looks."
+)
+_UNREAD = (
+    "An older version wrote them otherwise, or somebody wrote them by hand. What can be read of them is above, the"
+    " rest is not; here they are as they stand."
 )
 _PLANS = "EXPLAIN (ANALYZE, BUFFERS) in read-only transactions that were rolled back; blocks of 8 kB."
 

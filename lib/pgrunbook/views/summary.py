@@ -53,3 +53,5 @@ class Summary:
     events: Rows = ()
     versions: Rows = ()
     chain: str = ""
+    unread: Rows = ()
+    """Events whose detail cannot be read in the usual way, with what is wrong and how it stands there."""
