@@ -14,7 +14,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg.types.json import Jsonb
 
-from pgrunbook import archive, chain, legible, session
+from pgrunbook import archive, chain, legible, refusal, session
 from pgrunbook.chain import Chain
 from pgrunbook.detail import storable, text
 from pgrunbook.errors import LedgerInUse, RunnerBusy
