@@ -138,7 +138,7 @@ def test_waits_behind_a_pool_of_sessions_are_told_of_the_right_session(
 
 
 def test_a_pool_of_sessions_still_lets_a_step_be_cancelled(
-    database: str, conn: Conn, elsewhere: Elsewhere
+    database: str, conn: Conn, eventually: Callable[..., Any]
 ) -> None:
     if pooling.PGBOUNCER is None:
         pytest.skip("PgBouncer is not installed here; the stand-in passes no cancel request on")
@@ -150,10 +150,8 @@ def test_a_pool_of_sessions_still_lets_a_step_be_cancelled(
             ThreadPoolExecutor(1) as workers,
         ):
             sleeping = workers.submit(work.execute, "SELECT pg_sleep(60)")
-            while not session.value(
-                conn, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
-            ):
-                pass
+            asleep = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+            eventually(lambda: session.value(conn, asleep))
             work.cancel_safe(timeout=5)
             with pytest.raises(psycopg.errors.QueryCanceled):
                 sleeping.result(60)
