@@ -196,7 +196,8 @@ def _differs(file: str, found: str) -> RecordDiffers:
         file=file,
         found=found,
         next_step="compare it with the ledger (--target), which knows each record that was written;"
-        " another version of pgrunbook may have drawn it otherwise, and then this one cannot tell",
+        " another version of pgrunbook, Python or matplotlib may have drawn it otherwise, and then the file alone"
+        " cannot tell",
     )
 
 
