@@ -214,6 +214,7 @@ def test_a_role_that_may_not_use_a_ledger_is_told_who_owns_it(
         refused.install,
         lambda: refused.steps("010_x"),
         lambda: refused.events(run_id="r1"),
+        refused.running,
         refused.check_chain,
         lambda: refused.open_run(run_id="r9", change="c", operator="o", version="1", facts=facts),
     ]

@@ -44,7 +44,7 @@ def approve(given: argparse.Namespace) -> int:
         # Beside the runner: who approves is not who applies.
         facts = session.bind(conn, bound)
         ledger = Ledger(conn, bound)
-        running = session.rows(conn, "running_run") if ledger.exists else []
+        running = ledger.running()
         here = running[0] if running and running[0]["change"] == change.name else None
         about = _about(ledger, facts, change, full, str(here["run_id"]) if here else "")
         if given.show:

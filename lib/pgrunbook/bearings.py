@@ -164,7 +164,7 @@ def _places(ledger: Ledger, change: Change, cluster: str, *, own: int | None = N
     }
     server = _Server(bool(session.value(ledger.conn, "SELECT pg_is_in_recovery()")))
     if rows and not server.standby:
-        running = session.rows(ledger.conn, "running_run")
+        running = ledger.running()
         # A run that was opened again bears the name of the one that died: the session tells them apart.
         alive = frozenset(one["run_id"] for one in running if one["pid"] != own)
         server = _Server(False, session.rows(ledger.conn, "busy_sessions"), alive)

@@ -87,7 +87,7 @@ def _end(
 
 
 def _running(ledger: Ledger) -> Mapping[str, Any]:
-    found = session.rows(ledger.conn, "running_run") if ledger.exists else []
+    found = ledger.running()
     return found[0] if found else {}
 
 

@@ -265,6 +265,10 @@ class Ledger:
         """Return the events of a run in full: time, detail and hashes to the letter, as the chain holds them."""
         return self._rows("ledger_run", run_id=run_id)
 
+    def running(self) -> list[dict[str, Any]]:
+        """Return the run whose session is open now, if any: its change, its operator, and its session."""
+        return self._rows("running_run")
+
     def check_chain(self) -> Chain:
         """Return the chain's state after computing every hash again; raises ChainBroken."""
         with self.may():
