@@ -16,6 +16,7 @@ import throwaway
 from attended import Person, at_once
 from jupyter_client.manager import start_new_kernel
 
+from pgrunbook import binding
 from pgrunbook import runbook as facade
 from pgrunbook import server as embedded
 from pgrunbook.errors import (
@@ -446,6 +447,21 @@ def test_a_record_can_be_written_before_any_step_and_again(live: Runbook) -> Non
     files = list(live.run.records.glob("*/record.html"))
     assert len(files) == 1
     assert "0 of 3 steps done" in files[0].read_text(encoding="utf-8")
+
+
+def test_a_record_that_the_ledger_could_not_be_told_of_says_so(
+    live: Runbook, person: Person, elsewhere: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_once(live.gate("001"), person.answer(go=True))
+    monkeypatch.setattr(binding, "CHAIN_MS", 50)
+    elsewhere.begin_and_hold("SELECT pg_advisory_xact_lock(7239847, 2)")
+    said = live.record().text.splitlines()
+    assert said[0].startswith("record written, event chain unbroken: ")
+    assert said[1:] == [
+        "the ledger does not know this record: it could not be told all of the run, or not be read: this is what"
+        " the journal holds",
+        f"  next: when it can be: `pgrunbook record {live.run.run_id}`",
+    ]
 
 
 # -- a kernel that ends ------------------------------------------------------------------------------

@@ -93,8 +93,8 @@ def write_record(run: Run, shown: Sequence[tuple[str, View]]) -> Written:
         )
         next_step = "the journal keeps that: the next run that writes to this database tells it"
     elif held.chain == dossier.NOT_READ:
-        unknown = "it could not be read, so this is what the journal holds"
-        next_step = f"when it can be reached: `pgrunbook record {run.run_id}`"
+        unknown = "it could not be told all of the run, or not be read: this is what the journal holds"
+        next_step = f"when it can be: `pgrunbook record {run.run_id}`"
     return Written(
         page=page, summary=Summary(**held.summary), unknown=unknown, next_step=next_step, kept=kept
     )
