@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+from jsonschema import Draft202012Validator
 from operating import AT_ONCE, Desk, ended
 from throwaway import NAME
+
+from pgrunbook import records
 
 if TYPE_CHECKING:
     from conftest import Elsewhere
@@ -96,10 +100,19 @@ def test_without_a_run_it_is_kept_as_a_run_of_its_own(desk: Desk, elsewhere: Els
         "blocker not ended | 001_add_note | ann | CHG-7",
         "blocker ended | 001_add_note | ann | CHG-8",
     ]
+    runs = desk.ask("SELECT run_id FROM pgrunbook.run ORDER BY started_at")
     assert desk.ask("SELECT outcome FROM pgrunbook.run ORDER BY started_at") == [
         "blocker not ended",
         "blocker ended",
     ]
+    assert desk("record", runs[1]).code == 0
+    facts = json.loads((desk.records / runs[1] / "record.json").read_text())
+    Draft202012Validator(json.loads(records.schema())).validate(facts)
+    (kept,) = facts["signals"]
+    assert (kept["who_asked"], kept["why"], kept["pid"]) == ("ann", "CHG-8", elsewhere.pid)
+    page = (desk.records / runs[1] / "record.html").read_text()
+    assert "Sessions cancelled or ended" in page
+    assert "CHG-8" in page.partition("Sessions cancelled or ended")[2]
 
 
 def test_only_who_is_in_the_way_is_ended_and_only_with_a_reason(desk: Desk, elsewhere: Elsewhere) -> None:

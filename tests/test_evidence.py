@@ -57,6 +57,25 @@ def test_rows_of_a_check_are_told_when_they_are_news() -> None:
     }
 
 
+def test_who_was_asked_to_go_is_told_with_who_asked_why_and_what_came_of_it() -> None:
+    session = {"pid": 7, "user": "app", "application": "till", "state": "active", "query": "SELECT 1"}
+    told = [
+        event("apply started", "001_a"),
+        event("blocker ended", "001_a", **session, done=True, gone=True, reason_given="CHG-7"),
+        event("blocker cancelled", "001_a", **session, done=True, gone=False),
+        event("blocker not ended", **session, done=False, reason="it is gone", reason_given="CHG-8"),
+        event("blocker ended"),
+    ]
+    found = evidence.signals(told)
+    assert [tuple(row.values())[1:6] for row in found] == [
+        ("001_a", "ann", "its session was ended", "it is out of the way", "CHG-7"),
+        ("001_a", "ann", "its statement was cancelled", "its transaction was still there", None),
+        (None, "ann", "nothing was done", "it is gone", "CHG-8"),
+        (None, "ann", "its session was ended", None, None),
+    ]
+    assert tuple(found[0].values())[6:] == (7, "app", "till", "active", "SELECT 1")
+
+
 def test_what_only_informs_is_told_once() -> None:
     told = [
         event("preflight", checks=[check("a", 1, severity="info", columns=["s"], found=[[seconds]])])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -331,6 +333,32 @@ def test_a_timeout_for_connecting_is_ours_unless_somebody_set_one(
     assert timeout(make_conninfo(live.conninfo, connect_timeout=3)) == "3"
     monkeypatch.setenv("PGCONNECT_TIMEOUT", "7")
     assert timeout(live.conninfo) == "7"
+
+
+def test_both_sides_of_a_connection_ask_whether_the_other_is_there(
+    major: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    listening = {**embedded.SETTINGS, "listen_addresses": "127.0.0.1", "port": str(port)}
+    monkeypatch.setattr(embedded, "SETTINGS", listening)
+    folder = Path(tempfile.mkdtemp(prefix="pgrunbook-test-", dir=suite.place()))
+    server = embedded.start(major, folder=folder)
+    try:
+        near = make_conninfo(server.conninfo_for("postgres"), host="127.0.0.1")
+        for conninfo, idle in ((near, 30), (make_conninfo(near, keepalives_idle=7), 7)):
+            with opened(Target(Kind.LIVE, conninfo)) as conn:
+                there = {
+                    n: session.value(conn, f"SHOW tcp_keepalives_{n}") for n in ("idle", "interval", "count")
+                }
+                assert there == {"idle": "30", "interval": "10", "count": "3"}
+                with socket.socket(fileno=os.dup(conn.fileno())) as here:
+                    assert here.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+                    assert here.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == idle
+                    assert here.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT) == 3
+    finally:
+        embedded.stop(server)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_a_session_knows_its_own_pid_whoever_made_it(live: Target, conn: Conn) -> None:

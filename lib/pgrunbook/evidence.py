@@ -13,6 +13,7 @@ __all__ = [
     "in_the_way",
     "ran",
     "sha256_of",
+    "signals",
     "sizes",
     "stalls",
     "timings",
@@ -22,6 +23,11 @@ __all__ = [
 Event = Mapping[str, Any]
 Rows = list[dict[str, Any]]
 _ENDS = ("done", "failed", "cancelled", "applied", "stopped", "undone")
+_SIGNALS = {
+    "blocker cancelled": "its statement was cancelled",
+    "blocker ended": "its session was ended",
+    "blocker not ended": "nothing was done",
+}
 _SIDES = {"behind us": "waited behind us", "ours": "our step waited", "other": "waited for others"}
 
 
@@ -184,6 +190,31 @@ def in_the_way(events: Sequence[Event]) -> Rows:
         if left := told.get("in_the_way_left_out"):
             found.append({**job, "who": f"{left:,} more"})
     return found
+
+
+def signals(events: Sequence[Event]) -> Rows:
+    """Return one row for each session in the way that somebody asked to end, or whose statement to cancel."""
+    return [
+        {
+            "at": at(event),
+            "step": event["step"] or None,
+            "who asked": event["actor"],
+            "what was done": _SIGNALS[event["kind"]],
+            "what came of it": event["detail"].get("reason") or _left(event["detail"].get("gone")),
+            "why": event["detail"].get("reason_given"),
+            "pid": event["detail"].get("pid"),
+            "role": event["detail"].get("user"),
+            "application": event["detail"].get("application"),
+            "state": event["detail"].get("state"),
+            "statement": event["detail"].get("query"),
+        }
+        for event in events
+        if event["kind"] in _SIGNALS
+    ]
+
+
+def _left(gone: bool | None) -> str | None:
+    return None if gone is None else "it is out of the way" if gone else "its transaction was still there"
 
 
 def builds(events: Sequence[Event]) -> Rows:

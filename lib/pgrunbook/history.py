@@ -98,6 +98,8 @@ def summarise(run_id: str, events: Sequence[Event], *, chain: str) -> dict[str, 
         "events": tuple(_event(event) for event in events),
         "versions": tuple(_versions(events, opened)),
         "chain": chain,
+        # Most runs have neither.
+        **({"signals": signals} if (signals := tuple(evidence.signals(events))) else {}),
         **({"unread": tuple(unread)} if unread else {}),
     }
 

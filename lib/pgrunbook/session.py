@@ -85,15 +85,19 @@ def connect(target: Target, *, purpose: str) -> Connection:
     """Return an autocommit connection whose rows are dicts, in UTC.
 
     `purpose` ends the application_name, so that other operators can tell our sessions apart.
-    Timeouts that a role or database may have set are switched off: this project sets its own. Scripts
+    Timeouts that a role or database may have set are switched off: this project sets its own. Both sides ask after
+    half a minute of silence whether the other is there, so that no firewall forgets a connection on which a person
+    thinks, and a server does not keep a lock for somebody whose network has gone (19.3.2). Scripts
     are sent as UTF-8, every statement sees what was committed before it, and a query read through a cursor is
     planned for all of its rows, as every reader here wants them (PostgreSQL manual, 19.7.4).
     Raises CannotConnect with the server's reason and never with a password, and ServerTooOld.
     """
     options = {"application_name": f"pgrunbook {purpose}"[:63], "client_encoding": "UTF8"}
-    if not conninfo_to_dict(target.conninfo).get("connect_timeout") and not os.environ.get(
-        "PGCONNECT_TIMEOUT"
-    ):
+    given = conninfo_to_dict(target.conninfo)
+    options |= {
+        f"keepalives_{name}": value for name, value in _ASKS.items() if f"keepalives_{name}" not in given
+    }
+    if not given.get("connect_timeout") and not os.environ.get("PGCONNECT_TIMEOUT"):
         options["connect_timeout"] = "10"
     conn = None
     try:
@@ -114,7 +118,10 @@ def connect(target: Target, *, purpose: str) -> Connection:
     return conn
 
 
-_SETTINGS = """
+# Seconds, seconds and a number: a side that is gone is known to be gone after a minute, not after hours.
+_ASKS = {"idle": "30", "interval": "10", "count": "3"}
+_SETTINGS = f"""
+{"".join(f"SET tcp_keepalives_{name} TO {value};" for name, value in _ASKS.items())}
 SET TimeZone TO 'UTC';
 SET client_min_messages TO notice;
 SET default_transaction_isolation TO 'read committed';

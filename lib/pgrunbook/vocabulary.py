@@ -144,6 +144,14 @@ _ITEM = {
     "": Only("key, text, when and step alone", lambda item: item.keys() <= {"key", "text", "when", "step"}),
 }
 _TICK = {"item": TEXT, **{f"{name}?": TEXT for name in ("text_sha256", "who", "remark", "how")}}
+_SIGNAL = {
+    "pid?": _or_null(COUNT),
+    **{
+        f"{name}?": _or_null(TEXT)
+        for name in ("who", "user", "application", "state", "query", "reason", "reason_given", "asked_from")
+    },
+    **{f"{name}?": FLAG for name in ("done", "gone")},
+}
 OUTCOME = {
     **{f"{name}?": TEXT for name in ("note", "reason", "remedy", "file")},
     **{f"{name}?": _or_null(AMOUNT) for name in ("seconds", "waited_s", "held_ms")},
@@ -187,6 +195,7 @@ KINDS: Final[Mapping[str, Mapping[str, Any]]] = {
     "gate": {"go": FLAG, **{f"{name}?": TEXT for name in ("who", "reason", "how")}},
     "gate unanswered": {"reason?": TEXT},
     "gate withdrawn": {"reason?": TEXT},
+    **dict.fromkeys(("blocker cancelled", "blocker ended", "blocker not ended"), _SIGNAL),
     "ticked": _TICK,
     "tick taken back": _TICK,
     "observed": {

@@ -84,6 +84,7 @@ def before(summary: Summary) -> list[Section]:
         ),
         _table(summary, "locks", "Locks by statement", _LOCKS, "No statement was seen to take a lock."),
         _drawn(summary, "waits", "Lock waits", _WAITS, blocks.waits, "Nobody was seen to wait."),
+        _table(summary, "signals", "Sessions cancelled or ended", _SIGNALS, ""),
         _drawn(
             summary,
             "builds",
@@ -135,6 +136,7 @@ _WAITS = (
     "What the observers saw from a session of their own. A wait ends where it was seen last; times are since the step"
     " began, in the picture one step after the other. Short waits fall between two looks."
 )
+_SIGNALS = "Who was in the way and was asked to go: by whom, why, and what came of it."
 _UNREAD = (
     "An older version wrote them otherwise, or somebody wrote them by hand. What can be read of them is above, the"
     " rest is not; here they are as they stand."

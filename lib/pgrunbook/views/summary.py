@@ -44,6 +44,8 @@ class Summary:
     ran: Rows = ()
     in_the_way: Rows = ()
     waits: Rows = ()
+    signals: Rows = ()
+    """Sessions in the way that somebody asked to end, with who asked, why, and what came of it."""
     builds: Rows = ()
     sizes: Rows = ()
     timings: Rows = ()
