@@ -64,6 +64,7 @@ def test_who_was_asked_to_go_is_told_with_who_asked_why_and_what_came_of_it() ->
         event("blocker ended", "001_a", **session, done=True, gone=True, reason_given="CHG-7"),
         event("blocker cancelled", "001_a", **session, done=True, gone=False),
         event("blocker not ended", **session, done=False, reason="it is gone", reason_given="CHG-8"),
+        event("blocker ended", gone=None),
         event("blocker ended"),
     ]
     found = evidence.signals(told)
@@ -71,6 +72,7 @@ def test_who_was_asked_to_go_is_told_with_who_asked_why_and_what_came_of_it() ->
         ("001_a", "ann", "its session was ended", "it is out of the way", "CHG-7"),
         ("001_a", "ann", "its statement was cancelled", "its transaction was still there", None),
         (None, "ann", "nothing was done", "it is gone", "CHG-8"),
+        (None, "ann", "its session was ended", "the server's answer was not heard", None),
         (None, "ann", "its session was ended", None, None),
     ]
     assert tuple(found[0].values())[6:] == (7, "app", "till", "active", "SELECT 1")

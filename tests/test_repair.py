@@ -15,7 +15,7 @@ import pytest
 import throwaway
 
 from pgrunbook import repair, session
-from pgrunbook.errors import RemedyFailed, WindowEnded
+from pgrunbook.errors import GateClosed, RemedyFailed, StepCancelled, WindowEnded
 from pgrunbook.pace import Progress
 from pgrunbook.run import Run
 
@@ -99,6 +99,28 @@ def test_a_remedy_that_fails_on_the_way_says_how_far_it_came(run: Run, conn: Con
     run.apply_remedy("10_doubled_codes")
     started = [one for one in run.ledger.events(run_id=run.run_id) if one["kind"] == "remedy started"]
     assert [one["detail"]["in_quarantine"] for one in started] == [0, stays]
+
+
+def test_who_stops_a_remedy_or_its_undo_has_told_how_far_it_came(run: Run, conn: Conn) -> None:
+    run.binding.on_progress = lambda _progress: run.cancel()
+    with pytest.raises(StepCancelled):
+        run.apply_remedy("10_doubled_codes")
+    done = 2501 - left(conn)
+    assert 0 < done < 2500
+    run.decide_by_policy("undo 10_doubled_codes")
+    with pytest.raises(StepCancelled):
+        run.undo_remedy("10_doubled_codes")
+    assert events(run) == [
+        ("remedy started", None),
+        ("remedy stopped", done),
+        ("remedy undo stopped", left(conn) - (2501 - done)),
+    ]
+    # What somebody has begun to give back is repaired again by a new GO alone, and the undo goes on with its own.
+    with pytest.raises(GateClosed):
+        run.apply_remedy("10_doubled_codes")
+    run.binding.on_progress = lambda _progress: None
+    run.undo_remedy("10_doubled_codes")
+    assert left(conn) == 2501
 
 
 @pytest.mark.parametrize(

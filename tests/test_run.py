@@ -19,8 +19,10 @@ from throwaway import FILES, NAME, TABLE, apply, changed, roll_back, run, runnin
 
 from pgrunbook import catalog, session
 from pgrunbook import server as embedded
+from pgrunbook.deciding import Deciding
 from pgrunbook.errors import (
     GateClosed,
+    JournalRefused,
     NotPrimary,
     OtherCluster,
     PreflightFailed,
@@ -552,7 +554,7 @@ def test_a_remedy_is_approved_applied_and_undone_in_a_run(conn: Conn, database: 
         kinds = [event["kind"] for event in made.ledger.events(run_id=made.run_id)]
         assert kinds[-7:] == [
             "remedy started", "remedy applied", "preflight",
-            "gate", "remedy undone", "gate withdrawn", "gate withdrawn",
+            "gate", "gate withdrawn", "remedy undone", "gate withdrawn",
         ]  # fmt: skip
 
 
@@ -600,6 +602,20 @@ def test_a_run_that_cannot_begin_leaves_no_session(
         run(write(tmp_path), database, tmp_path)
     ours = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'pgrunbook %'"
     eventually(lambda: not session.value(conn, ours))
+
+
+def test_a_run_that_cannot_keep_how_its_question_ended_leaves_no_session(
+    conn: Conn, tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch, eventually: Eventually
+) -> None:
+    def full(*_: object) -> None:
+        raise JournalRefused(path="there", reason="No space left on device")
+
+    made = run(write(tmp_path), database, tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(Deciding, "leave", full)
+        with pytest.raises(JournalRefused):
+            made.close()
+    eventually(lambda: not session.value(conn, OURS))
 
 
 def test_timings_are_kept_before_and_after(database: str, tmp_path: Path) -> None:

@@ -197,6 +197,11 @@ def test_a_role_that_may_not_signal_is_told_what_it_needs(
 # -- in a run ----------------------------------------------------------------------------------------
 
 
+def end_for(run: Run, pid: int, *, who: str, statement_only: bool = False) -> signalling.Ended:
+    found = signalling.among(run.blockers, pid)
+    return signalling.end_for(run.binding, found, step=run.doing, statement_only=statement_only, who=who)
+
+
 @pytest.fixture
 def waiting(
     look: Connection, database: str, tmp_path: Path, elsewhere: Elsewhere
@@ -223,7 +228,7 @@ def test_a_step_gets_in_at_once_when_its_blocker_is_ended_and_the_ledger_says_wh
 ) -> None:
     run, step = waiting
     assert [one.pid for one in run.blockers] == [elsewhere.pid]
-    done = run.end_blocker(elsewhere.pid, statement_only=False, who="ann")
+    done = end_for(run, elsewhere.pid, who="ann")
     assert done.gone
     assert step.result(60).note == "apply"
     (event,) = [one for one in run.ledger.events(run_id=run.run_id) if one["kind"].startswith("blocker")]
@@ -243,7 +248,33 @@ def test_a_step_gets_in_at_once_when_its_blocker_is_ended_and_the_ledger_says_wh
     assert "blocker ended" in [entry["kind"] for entry in run.binding.journal.entries()]
     # When nothing waits any more nobody is in the way.
     with pytest.raises(BlockerStays, match="it is not in the way"):
-        run.end_blocker(elsewhere.pid, statement_only=False, who="ann")
+        end_for(run, elsewhere.pid, who="ann")
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["asked", "out of the way"])
+def test_a_session_that_was_asked_to_go_is_recorded_also_where_the_answer_is_not_heard(
+    waiting: tuple[Run, Any], elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch, before: bool
+) -> None:
+    run, step = waiting
+    rows, looks = session.rows, []
+
+    def lost(conn: Connection, name: str, parameters: Any = None) -> Any:
+        found = rows(conn, name, parameters)
+        looks.append(name)
+        if name == "end_session" if before else looks.count("session_now") == 2:
+            conn.close()
+            raise psycopg.OperationalError("the connection is lost")
+        return found
+
+    monkeypatch.setattr(session, "rows", lost)
+    done = end_for(run, elsewhere.pid, who="ann")
+    monkeypatch.undo()
+    assert done.gone is None
+    assert str(done).endswith(": the server was asked to end its session, and its answer was not heard")
+    assert step.result(60).note == "apply"
+    run.binding.begin_writing()
+    (event,) = [one for one in run.ledger.events(run_id=run.run_id) if one["kind"].startswith("blocker")]
+    assert (event["kind"], event["actor"], event["detail"]["gone"]) == ("blocker ended", "ann", None)
 
 
 def test_a_blocker_that_was_left_alone_is_recorded_with_the_reason(
@@ -251,9 +282,9 @@ def test_a_blocker_that_was_left_alone_is_recorded_with_the_reason(
 ) -> None:
     run, step = waiting
     with pytest.raises(BlockerStays, match="it runs no statement"):
-        run.end_blocker(elsewhere.pid, statement_only=True, who="bob")
+        end_for(run, elsewhere.pid, who="bob", statement_only=True)
     with pytest.raises(BlockerStays, match="it is not in the way"):
-        run.end_blocker(1, statement_only=False, who="bob")
+        end_for(run, 1, who="bob")
     elsewhere.release()
     assert step.result(60).note == "apply"
     found = [one for one in run.ledger.events(run_id=run.run_id) if one["kind"].startswith("blocker")]
@@ -271,7 +302,7 @@ def test_the_targets_password_in_a_statement_is_not_kept(
     with throwaway.running(throwaway.write(tmp_path), bound, tmp_path) as run:
         run.decide_by_policy("001")
         with pytest.raises(BlockerStays):
-            run.end_blocker(1, statement_only=False, who="ann", shown=shown)
+            signalling.end_for(run.binding, shown, step="001_add_note", statement_only=False, who="ann")
         last = run.ledger.events(run_id=run.run_id)[-1]
         assert (last["kind"], last["detail"]["query"]) == ("blocker not ended", "SELECT '***'")
         assert "topsecret" not in run.binding.journal.path.read_text(encoding="utf-8")

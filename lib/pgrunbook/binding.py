@@ -61,8 +61,6 @@ class Binding:
     _bound: bool = False
     _writing: bool = False
     _began: bool = False
-    _left: bool = False
-    """Something that the ledger was not told yet waits in the journal."""
     _keeping: threading.Lock = field(default_factory=threading.Lock)
     _cancelled: bool = False
 
@@ -135,6 +133,8 @@ class Binding:
     def finish(self, outcome: str) -> None:
         """Write how the run ended; a run that wrote connects again for it."""
         if self._began:
+            # Whoever stopped the last step did not mean this.
+            self.resume()
             self.begin_writing()
         self.note("run finished", {"outcome": outcome})
         if self._writing:
@@ -158,7 +158,6 @@ class Binding:
     def note_later(self, kind: str, detail: Mapping[str, object], *, step: str) -> None:
         """Remember an event while the server does not answer: it is told when writing begins again."""
         self.note(kind, detail, step=step, in_ledger=False)
-        self._left = True
 
     def note_beside(
         self, ledger: Ledger, kind: str, detail: Mapping[str, object], *, step: str, actor: str
@@ -179,7 +178,6 @@ class Binding:
                 why = self.target.redacted(str(error)).strip().splitlines()[0]
         with self._keeping:
             self.journal.write(kind, step=step, actor=actor, detail=detail, in_ledger=not why, n=number)
-            self._left = self._left or bool(why)
         return why
 
     def begin_writing(self) -> None:
@@ -195,7 +193,7 @@ class Binding:
             ledger.await_workers(own=self._work, checkpoint=self.checkpoint)
             if not self._writing:
                 self._begin(ledger)
-            elif self._left:
+            elif self.journal.pending():
                 # Whoever holds the chain is not waited for here either: then it is told the next time.
                 with contextlib.suppress(psycopg.Error):
                     self._merge(ledger, wait_ms=CHAIN_MS)
@@ -229,7 +227,6 @@ class Binding:
         """Tell the ledger what this run's journal holds for it; what comes meanwhile comes after it."""
         with self._keeping:
             merging.merge(ledger, self.journal, **self._own, wait_ms=wait_ms)
-            self._left = False
 
     def cancel(self) -> None:
         """Ask the running step to stop; safe from any thread. The server is asked too."""

@@ -200,7 +200,7 @@ def signals(events: Sequence[Event]) -> Rows:
             "step": event["step"] or None,
             "who asked": event["actor"],
             "what was done": _SIGNALS[event["kind"]],
-            "what came of it": event["detail"].get("reason") or _left(event["detail"].get("gone")),
+            "what came of it": event["detail"].get("reason") or _left(event["detail"]),
             "why": event["detail"].get("reason_given"),
             "pid": event["detail"].get("pid"),
             "role": event["detail"].get("user"),
@@ -213,8 +213,11 @@ def signals(events: Sequence[Event]) -> Rows:
     ]
 
 
-def _left(gone: bool | None) -> str | None:
-    return None if gone is None else "it is out of the way" if gone else "its transaction was still there"
+def _left(detail: Mapping[str, Any]) -> str | None:
+    if "gone" not in detail:
+        return None
+    words = {True: "it is out of the way", False: "its transaction was still there"}
+    return words.get(detail["gone"], "the server's answer was not heard")
 
 
 def builds(events: Sequence[Event]) -> Rows:

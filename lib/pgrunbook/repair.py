@@ -66,8 +66,8 @@ def apply(binding: Binding, change: Change, script: Script) -> remedy.Applied:
             expected=expected or 0,
             on_batch=count,
         )
-    except (RemedyFailed, WindowEnded) as ended:
-        binding.note("remedy stopped", {"remedy": script.name, "rows": repaired, "reason": str(ended)})
+    except BaseException as ended:
+        _stopped(binding, "remedy stopped", script, repaired, ended)
         raise
     binding.note(
         "remedy applied",
@@ -85,15 +85,26 @@ def apply(binding: Binding, change: Change, script: Script) -> remedy.Applied:
 
 def undo(binding: Binding, change: Change, script: Script) -> undoing.Undone:
     """Give back what a remedy replaced; rows that others changed since are left alone."""
-    done = undoing.undo(
-        binding.work,
-        script,
-        change=binding.change,
-        look=binding.control,
-        rules=_rules(binding, script, binding.checkpoint),
-        on_batch=binding.on_progress,
-        step_of=lambda rule, column: _maker(change, rule, column),
-    )
+    given_back = 0
+
+    def count(progress: Progress) -> None:
+        nonlocal given_back
+        given_back = progress.rows
+        binding.on_progress(progress)
+
+    try:
+        done = undoing.undo(
+            binding.work,
+            script,
+            change=binding.change,
+            look=binding.control,
+            rules=_rules(binding, script, binding.checkpoint),
+            on_batch=count,
+            step_of=lambda rule, column: _maker(change, rule, column),
+        )
+    except BaseException as ended:
+        _stopped(binding, "remedy undo stopped", script, given_back, ended)
+        raise
     binding.note(
         "remedy undone",
         {
@@ -105,6 +116,11 @@ def undo(binding: Binding, change: Change, script: Script) -> undoing.Undone:
         },
     )
     return done
+
+
+def _stopped(binding: Binding, kind: str, script: Script, rows: int, ended: BaseException) -> None:
+    """Remember how far a remedy or its undo came before it was stopped, by whatever it was."""
+    binding.note(kind, {"remedy": script.name, "rows": rows, "reason": str(ended) or "it was cancelled"})
 
 
 def preview_undo(binding: Binding, script: Script) -> undoing.Undone:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pgrunbook import events, explain, preflight, prospect, repair, rollback, signalling, standing, violation
+from pgrunbook import events, explain, preflight, prospect, repair, rollback, standing, violation
 from pgrunbook.audits import Audits
 from pgrunbook.binding import Binding
 from pgrunbook.chain import Chain
@@ -116,25 +116,14 @@ class Run:
 
     def close(self) -> None:
         """End all connections; the runner lock goes with them."""
-        self.deciding.leave("the notebook was closed before anybody answered")
-        self.binding.close()
+        try:
+            self.deciding.leave("the notebook was closed before anybody answered")
+        finally:
+            self.binding.close()
 
     def cancel(self) -> None:
         """Ask the running step or remedy to stop; safe from any thread."""
         self.binding.cancel()
-
-    def end_blocker(
-        self, pid: int, *, statement_only: bool, who: str, shown: Blocker | None = None
-    ) -> signalling.Ended:
-        """Cancel the statement of a session that is in the way now, or end the session; safe from any thread.
-
-        `shown` is the session as somebody saw it, by default as the last look found it. Raises BlockerStays,
-        saying why, where it was left alone.
-        """
-        found = shown or signalling.among(self.blockers, pid)
-        return signalling.end_for(
-            self.binding, found, step=self.doing, statement_only=statement_only, who=who
-        )
 
     def preflight(self) -> Board:
         """Return the board: what stands in the way of this change now."""
@@ -147,19 +136,19 @@ class Run:
     def apply_remedy(self, name: str) -> Applied:
         """Run a remedy whose gate is open; what it replaces goes to quarantine. Raises WindowEnded."""
         self._may_go_on(name)
-        with self._stopping(name):
-            done = repair.apply(self.binding, self.change, self.change.remedy(name))
         # A GO to undo it was given to fewer rows.
-        self.deciding.withdraw(undo_of(name), why="the remedy ran since")
-        return done
+        self.deciding.withdraw(undo_of(name), why="the remedy was begun")
+        with self._stopping(name):
+            return repair.apply(self.binding, self.change, self.change.remedy(name))
 
     def undo_remedy(self, name: str) -> Undone:
         """Give back what a remedy replaced, where the gate of its undo is open; rows changed since are left alone."""
         self._may_go_on(undo_of(name))
+        # Run All must not repair again, on the strength of an earlier GO, what somebody has given back.
+        self.deciding.withdraw(name, why="its undo was begun")
         with self._stopping(name):
             done = repair.undo(self.binding, self.change, self.change.remedy(name))
-        # Run All must not repair again, on the strength of an earlier GO, what somebody has given back.
-        self.deciding.withdraw(name, undo_of(name), why="it was undone")
+        self.deciding.withdraw(undo_of(name), why="it was undone")
         return done
 
     def preview_undo(self, name: str) -> Undone:
@@ -203,21 +192,25 @@ class Run:
         chosen = self.change.step(name)
         try:
             rows = self.ledger.steps(self.change.name)
-            self.audits.require(chosen.name, asked_now=standing.is_to_run(chosen, rows))
+            to_run = standing.is_to_run(chosen, rows)
+            self.audits.require(chosen.name, asked_now=to_run)
         except PreflightFailed:
             # What the GO was given on is true no more.
             self.deciding.withdraw(chosen.name, why="the board says NO-GO since")
             raise
         self._may_go_on(chosen.name)
         self.checklist.require(chosen)
+        if to_run:
+            # A GO to roll back was given to fewer steps.
+            self.deciding.withdraw(
+                *filter(goes_back, list(self.gates.decisions)), why=f"{chosen.name} was begun"
+            )
         with self._stopping(chosen.name):
             outcome = violation.apply(
                 self.binding, self.change, chosen, audits=self.audits, deciding=self.deciding,
                 still_open=lambda: self._require_open(chosen.name),
             )  # fmt: skip
         self.outcomes.append(outcome)
-        # A GO to roll back was given to fewer steps.
-        self.deciding.withdraw(*filter(goes_back, list(self.gates.decisions)), why=f"{chosen.name} ran since")
         return outcome
 
     def roll_back(self, to: str | None = None) -> list[Outcome]:
@@ -229,7 +222,7 @@ class Run:
         name = way_back(keep)
         self._may_go_on(name)
         # Run All must not do again, on the strength of an earlier GO, what somebody undoes now.
-        self.deciding.withdraw(*(one.name for one in undone(self.change, name)), why="it is rolled back")
+        self.deciding.withdraw(*(one.name for one in undone(self.change, name)), why="a rollback was begun")
         with self._stopping(ROLLBACK):
             done = rollback.roll_back(self.binding, self.change, keep=keep)
         self.outcomes.extend(done)
@@ -273,7 +266,8 @@ class Run:
             raise GateClosed(step=subject(self.change, name)[0], reason="the kernel is shutting down")
         self._require_open(name)
         self.binding.resume()
-        self.binding.begin_writing()
+        with self._stopping(name):
+            self.binding.begin_writing()
 
     def _require_open(self, name: str) -> None:
         self.deciding.hear()

@@ -94,9 +94,8 @@ def connect(target: Target, *, purpose: str) -> Connection:
     """
     options = {"application_name": f"pgrunbook {purpose}"[:63], "client_encoding": "UTF8"}
     given = conninfo_to_dict(target.conninfo)
-    options |= {
-        f"keepalives_{name}": value for name, value in _ASKS.items() if f"keepalives_{name}" not in given
-    }
+    asks = {name.replace("tcp_keep", "keep"): value for name, value in _ASKS.items()}
+    options |= {name: value for name, value in asks.items() if name not in given}
     if not given.get("connect_timeout") and not os.environ.get("PGCONNECT_TIMEOUT"):
         options["connect_timeout"] = "10"
     conn = None
@@ -119,9 +118,15 @@ def connect(target: Target, *, purpose: str) -> Connection:
 
 
 # Seconds, seconds and a number: a side that is gone is known to be gone after a minute, not after hours.
-_ASKS = {"idle": "30", "interval": "10", "count": "3"}
+_ASKS = {
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+    # While something is under way, nobody asks.
+    "tcp_user_timeout": "60000",
+}
 _SETTINGS = f"""
-{"".join(f"SET tcp_keepalives_{name} TO {value};" for name, value in _ASKS.items())}
+{"".join(f"SET {name} TO {value};" for name, value in _ASKS.items())}
 SET TimeZone TO 'UTC';
 SET client_min_messages TO notice;
 SET default_transaction_isolation TO 'read committed';
@@ -222,6 +227,9 @@ def alive(conn: Connection | None) -> bool:
         return False
     try:
         conn.execute("SELECT 1")
+    except psycopg.errors.QueryCanceled:
+        # Whoever cancelled it was heard.
+        return True
     except psycopg.Error:
         conn.close()
         return False

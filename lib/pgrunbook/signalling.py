@@ -25,14 +25,17 @@ GONE_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What was asked of a blocker, and whether it is out of the way."""
+    """What was asked of a blocker, and whether it is out of the way; None where the server was not heard."""
 
     blocker: Blocker
     statement_only: bool
-    gone: bool
+    gone: bool | None
 
     def __str__(self) -> str:
         """Return one line for the panel."""
+        if self.gone is None:
+            asked = "cancel its statement" if self.statement_only else "end its session"
+            return f"{self.blocker.who}: the server was asked to {asked}, and its answer was not heard"
         asked = "its statement was cancelled" if self.statement_only else "its session was ended"
         left = "it is out of the way" if self.gone else "its transaction is still there"
         return f"{self.blocker.who}: {asked}, {left}"
@@ -49,7 +52,7 @@ def among(blockers: Sequence[Blocker], pid: int) -> Blocker:
 
 
 def end(conn: Connection, shown: Blocker, *, statement_only: bool) -> Ended:
-    """Cancel the statement of a blocker or end its session, and return whether that freed its locks.
+    """Cancel the statement of a blocker or end its session, and return whether that freed its locks, as far as heard.
 
     Acts only on the very session and transaction that was shown: a pid is used again. Raises BlockerStays for
     a prepared transaction, a session of this project, a vacuum against wraparound, one that is gone, and where
@@ -78,9 +81,14 @@ def end(conn: Connection, shown: Blocker, *, statement_only: bool) -> Ended:
             next_step="ask its owner to end it, or let an administrator run:"
             f" GRANT pg_signal_backend TO {quoted(role)}",
         ) from None
+    except psycopg.Error:
+        return Ended(now, statement_only, None)
     if not done or not done[0]["asked"]:
         raise BlockerStays(who=shown.who, reason=_GONE[0], next_step=_GONE[1])
-    return Ended(now, statement_only, _is_gone(conn, now))
+    try:
+        return Ended(now, statement_only, _is_gone(conn, now))
+    except psycopg.Error:
+        return Ended(now, statement_only, None)
 
 
 def end_for(

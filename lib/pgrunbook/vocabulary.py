@@ -150,7 +150,8 @@ _SIGNAL = {
         f"{name}?": _or_null(TEXT)
         for name in ("who", "user", "application", "state", "query", "reason", "reason_given", "asked_from")
     },
-    **{f"{name}?": FLAG for name in ("done", "gone")},
+    "done?": FLAG,
+    "gone?": _or_null(FLAG),
 }
 OUTCOME = {
     **{f"{name}?": TEXT for name in ("note", "reason", "remedy", "file")},
