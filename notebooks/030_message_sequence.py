@@ -60,7 +60,7 @@ runbook
 runbook.preflight()
 
 # %% [markdown]
-# Which messages have one number? The largest groups, the columns that tell their messages apart, and the number that each would get. You should see the totals first. `pgrunbook duplicates 030_message_sequence --export` writes all of them to a file.
+# Which messages have one number? The largest groups, the columns that tell their messages apart, and the number that each would get. You should see the totals first. `pgrunbook duplicates 030_message_sequence --table messages --key 'channel_id, sequence' --where 'channel_id IS NOT NULL' --export` writes all of them to a file.
 
 # %%
 as_the_remedy = {"strategy": "resequence-gaps", "order": "created_at"}

@@ -265,7 +265,7 @@ planner.cost()
 # %% [markdown]
 # ## Roll back
 #
-# Only if you must: **rolling back drops the tables and every row in them.** Take a dump first, as a superuser or a role with BYPASSRLS (row security holds the owner, and pg_dump says so). In a live window this gate asks too: NO-GO keeps the change and goes on to the record; `ROLL BACK` and GO undo all steps. To shut the application out and lose no row, answer NO-GO, write `to="026"` into the next cell, and run this cell and the next again: only 027 is undone then.
+# Only if you must: **rolling back drops the tables and every row in them.** Take a dump first, as a superuser or a role with BYPASSRLS (row security holds the owner, and pg_dump says so). In a live window this gate asks too: NO-GO keeps the change and goes on to the record; `ROLL BACK` and GO undo all steps. To shut the application out and lose no row, answer NO-GO, write `gate("rollback to 026")` into this cell and `roll_back(to="026")` into the next, and run both again: only 027 is undone then.
 #
 # A rehearsal goes back to nothing and then forward again, to show that both ways work.
 

@@ -108,6 +108,15 @@ def test_a_changes_notebook_follows_the_skeleton_and_gates_every_step(name: str)
 
 @pytest.mark.static
 @pytest.mark.parametrize("name", CHANGES)
+def test_a_way_back_to_a_step_comes_with_the_gate_of_that_name(name: str) -> None:
+    text = "\n".join(cell.source for cell in read(ROOT / "notebooks" / f"{name}.ipynb").cells)
+    stays = set(re.findall(r'roll_back\(to="(\w+)"', text))
+    assert set(re.findall(r'\bto="(\w+)"', text)) == stays
+    assert set(re.findall(r'gate\("rollback to (\w+)"', text)) == stays
+
+
+@pytest.mark.static
+@pytest.mark.parametrize("name", CHANGES)
 def test_a_notebook_asks_for_each_part_of_the_checklist_before_the_gate_that_waits_for_it(name: str) -> None:
     text = "\n".join(cell.source for cell in code_cells(ROOT / "notebooks" / f"{name}.ipynb"))
     items = change.load(name, root=ROOT / "sql" / "changes").checklist.items
