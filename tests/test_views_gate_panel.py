@@ -93,13 +93,6 @@ def test_what_changes_while_it_waits_is_shown_as_text(gate: GatePanel) -> None:
     GatePanel(ASKED).update({"in the way": "nobody"})
 
 
-def test_what_is_not_looked_for_is_said(gate: GatePanel) -> None:
-    gate.update({})
-    assert "not looked for here" in gate.now.value
-    gate.update({"window": "ends in 3 min"})
-    assert "in the way" not in gate.now.value
-
-
 def test_go_that_is_not_armed_is_no_answer(gate: GatePanel) -> None:
     # A message to the kernel can be made up; the button's colour does not decide.
     gate.go.click()

@@ -17,11 +17,6 @@ __all__ = ["Answer", "GatePanel", "Lines", "Question", "rows"]
 
 Lines: TypeAlias = Mapping[str, str | Sequence[str]]
 
-# Of a remedy and of the way back nobody knows before which rows and locks they will meet in use.
-_UNWATCHED = {
-    "in the way": "not looked for here: where something is in use, it waits briefly and tries again"
-}
-
 
 def rows(lines: Lines) -> list[tuple[str, str]]:
     """Return lines as names and values, each name once.
@@ -114,7 +109,7 @@ class GatePanel:
             if not self.now.value and not (self.word.value or self.reason.value):
                 # What was asked before the page had drawn the field is lost.
                 self.first.focus()
-            self.now.value = markup(WAITING, "Now", rows(lines or _UNWATCHED))
+            self.now.value = markup(WAITING, "Now", rows(lines))
 
     def settle(self) -> Answer:
         """Return the answer with the texts as they are by now: a click may overtake what was typed before it."""
