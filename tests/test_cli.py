@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import subprocess
@@ -82,6 +83,16 @@ def test_wrong_usage_is_exit_code_2_with_nothing_on_standard_output(desk: Desk, 
     assert said.code == 2
     assert said.out == ""
     assert said.err.startswith("usage: pgrunbook")
+
+
+def test_an_option_that_takes_a_text_refuses_an_empty_one_but_for_the_reason() -> None:
+    (verbs,) = (one for one in cli.parser()._actions if isinstance(one, argparse._SubParsersAction))
+    options = [(sub, one) for sub in verbs.choices.values() for one in sub._actions if one.option_strings]
+    taken = [(sub, one) for sub, one in options if one.nargs is None and one.dest != "reason"]
+    assert {"to", "step", "run", "where", "save", "tick"} < {one.dest for _, one in taken}
+    for sub, one in taken:
+        with pytest.raises(argparse.ArgumentError):
+            sub._check_value(one, sub._get_value(one, ""))
 
 
 def test_a_command_starts_without_the_notebooks_libraries() -> None:

@@ -73,6 +73,7 @@ def parser() -> argparse.ArgumentParser:
         "--tick",
         metavar="ITEM[=REMARK]",
         action="append",
+        type=not_empty,
         default=[],
         help="you made sure of this item of the checklist; once for each",
     )
@@ -92,10 +93,10 @@ def parser() -> argparse.ArgumentParser:
         )
     )
     _windowed(_approving(verb("rollback", "undo applied steps in reverse order"))).add_argument(
-        "--to", metavar="STEP", help="the last step that stays (default: undo all)"
+        "--to", metavar="STEP", type=not_empty, help="the last step that stays (default: undo all)"
     )
     blockers = verb("blockers", "who would make the next step wait now; cancel or end one of them")
-    blockers.add_argument("--step", metavar="STEP", help="another step than the next one")
+    blockers.add_argument("--step", metavar="STEP", type=not_empty, help="another step than the next one")
     end = blockers.add_mutually_exclusive_group()
     end.add_argument("--cancel", metavar="PID", type=int, help="cancel the statement of this session")
     end.add_argument("--end", metavar="PID", type=int, help="end this session")
@@ -140,7 +141,9 @@ def parser() -> argparse.ArgumentParser:
     records.describe_compare(verb("compare", "what differs between two runs of one change", change=False))
     races = verb("races", "run races of sql/races on the embedded server", change=False, live=False)
     races.add_argument("names", nargs="*", metavar="NAME", help="a file of sql/races (default: all)")
-    races.add_argument("--save", metavar="DIR", help="also write each race in full to DIR/NAME.out")
+    races.add_argument(
+        "--save", metavar="DIR", type=not_empty, help="also write each race in full to DIR/NAME.out"
+    )
     duplication.describe(
         verb(
             "duplicates",
@@ -160,7 +163,9 @@ def parser() -> argparse.ArgumentParser:
     contracts.add_argument(
         "--check", action="store_true", help="write nothing; exit code 1 when the files differ"
     )
-    contracts.add_argument("--to", metavar="DIR", help="another folder than contracts/ of the change")
+    contracts.add_argument(
+        "--to", metavar="DIR", type=not_empty, help="another folder than contracts/ of the change"
+    )
     papers = verb(
         "papers",
         "write overview, diagram and way back of the change's data model; look up every name in its decisions",
@@ -169,7 +174,9 @@ def parser() -> argparse.ArgumentParser:
     papers.add_argument(
         "--check", action="store_true", help="write nothing; exit code 1 when the files differ"
     )
-    papers.add_argument("--to", metavar="DIR", help="another folder than papers/ of the change")
+    papers.add_argument(
+        "--to", metavar="DIR", type=not_empty, help="another folder than papers/ of the change"
+    )
     new = verb("new", "copy the template to a new change and its notebook", change=False, live=False)
     new.add_argument("name", help="number and words, e.g. 060_invoice_number")
     verbs.add_parser("lab", help="open JupyterLab on the notebooks, embedded server running", add_help=False)

@@ -15,7 +15,7 @@ from pgrunbook.change import Change
 from pgrunbook.duplicates import Duplicates, extract
 from pgrunbook.duplicates.extract import Extract
 from pgrunbook.errors import BadChange, BadKey, BadStrategy
-from pgrunbook.headless import say
+from pgrunbook.headless import not_empty, say
 from pgrunbook.identity import new_run_id
 from pgrunbook.remedy import Repair
 from pgrunbook.run import Run
@@ -153,9 +153,13 @@ def _next_name(change: Change, draft: Draft) -> str:
 
 def describe(sub: argparse.ArgumentParser, *, writes: bool) -> None:
     """Give a command the arguments that name a key and a strategy."""
-    sub.add_argument("--table", required=True, help="the table, e.g. messages or app.messages")
-    sub.add_argument("--key", required=True, help="columns or expressions, e.g. `channel_id, lower(code)`")
-    sub.add_argument("--where", default="", metavar="SQL", help="the predicate of a partial unique index")
+    sub.add_argument(
+        "--table", required=True, type=not_empty, help="the table, e.g. messages or app.messages"
+    )
+    sub.add_argument(
+        "--key", required=True, type=not_empty, help="columns or expressions, e.g. `channel_id, lower(code)`"
+    )
+    sub.add_argument("--where", type=not_empty, metavar="SQL", help="the predicate of a partial unique index")
     sub.add_argument("--nulls-not-distinct", action="store_true", help="NULLs are duplicates of each other")
     sub.add_argument(
         "--strategy",
@@ -164,13 +168,13 @@ def describe(sub: argparse.ArgumentParser, *, writes: bool) -> None:
         choices=[one.value for one in Strategy],
         help="how to repair",
     )
-    sub.add_argument("--column", default="", help="the column to change (default: the last of the key)")
+    sub.add_argument("--column", type=not_empty, help="the column to change (default: the last of the key)")
     sub.add_argument(
-        "--order", default="", metavar="COLUMNS", help="what says which row came first, e.g. created_at"
+        "--order", type=not_empty, metavar="COLUMNS", help="what says which row came first, e.g. created_at"
     )
     sub.add_argument("--newest", action="store_true", help="keep the newest row of each group, not the first")
     if writes:
-        sub.add_argument("--name", default="", help="the file of remedy/, e.g. 20_doubled_sequences")
+        sub.add_argument("--name", type=not_empty, help="the file of remedy/, e.g. 20_doubled_sequences")
         sub.add_argument("--print", action="store_true", help="print the file, write nothing")
     else:
         sub.add_argument(
@@ -225,7 +229,7 @@ def new_remedy(given: argparse.Namespace) -> int:
             {"change": change.name, "text": draft.text, "warnings": draft.warnings},
         )
         return 0
-    file = keep(change, draft, name=given.name)
+    file = keep(change, draft, name=given.name or "")
     text = [
         draft.title,
         f"  {draft.effect}",
@@ -242,10 +246,10 @@ def _wanted(given: argparse.Namespace) -> Wanted:
     return Wanted(
         given.table,
         given.key,
-        given.where,
+        given.where or "",
         given.nulls_not_distinct,
         given.strategy,
-        given.column,
-        given.order,
+        given.column or "",
+        given.order or "",
         given.newest,
     )

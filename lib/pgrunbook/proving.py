@@ -21,7 +21,9 @@ __all__ = ["describe_record", "describe_verify", "names_file", "record", "verify
 def describe_record(sub: argparse.ArgumentParser) -> None:
     """Add what `record` understands."""
     sub.add_argument("change", metavar="RUN", help="a run, or a change: then its last run, or --run")
-    sub.add_argument("--run", metavar="RUN", help="the run (default: the last one of the change)")
+    sub.add_argument(
+        "--run", metavar="RUN", type=not_empty, help="the run (default: the last one of the change)"
+    )
     sub.add_argument(
         "--sign",
         metavar="KEY",
