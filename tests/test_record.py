@@ -17,19 +17,16 @@ from throwaway import apply, running, write
 
 from pgrunbook import binding, dossier, places, record
 from pgrunbook.dossier import Dossier
-from pgrunbook.errors import ChainBroken, UnknownName
+from pgrunbook.errors import ChainBroken, NotPrimary, UnknownName
 from pgrunbook.history import WRITTEN
 from pgrunbook.inspection import inspect
-from pgrunbook.ledger import Ledger
+from pgrunbook.ledger import HOLD_CHAIN, Ledger
 from pgrunbook.run import Run
 from pgrunbook.views.record import synthesize
 from pgrunbook.views.view import View
 
 if TYPE_CHECKING:
     from conftest import Elsewhere
-
-
-CHAIN = "SELECT pg_advisory_xact_lock(7239847, 2)"
 
 
 @pytest.fixture(autouse=True)
@@ -133,7 +130,7 @@ def test_a_record_does_not_wait_for_long_for_a_transaction_that_holds_the_chain(
     applied: Run, elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(binding, "CHAIN_MS", 50)
-    elsewhere.begin_and_hold(CHAIN)
+    elsewhere.begin_and_hold(HOLD_CHAIN)
     assert read(record.write_record(applied, []).page)
     done = record.from_ledger(applied.ledger, change=applied.run_id, run_id=None)
     assert done.unknown == "canceling statement due to lock timeout"
@@ -143,7 +140,7 @@ def test_a_record_that_the_ledger_could_not_be_told_of_says_so_and_is_told_later
     applied: Run, elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(binding, "CHAIN_MS", 50)
-    elsewhere.begin_and_hold(CHAIN)
+    elsewhere.begin_and_hold(HOLD_CHAIN)
     first = record.write_record(applied, [("Seen", View("nobody stalled"))])
     assert (first.kept, first.lines[1:]) == (
         None,
@@ -292,11 +289,17 @@ def test_the_record_of_an_executed_notebook_stands_for_the_one_that_its_own_cell
 
 def test_a_page_that_the_ledger_vouches_for_is_left_as_it_is(applied: Run) -> None:
     def again() -> record.Written:
-        return record.from_ledger(applied.ledger, change=applied.run_id, run_id=None, standing=True)
+        return record.from_ledger(
+            applied.ledger,
+            change=applied.run_id,
+            run_id=None,
+            proved=lambda page: inspect(page).mismatch is None,
+        )
 
     file = record.write_record(applied, [("Seen", View("nobody stalled"))]).page
     whole = file.read_bytes()
-    assert (again().stands, file.read_bytes()) == (True, whole)
+    vouches = "the ledger vouches for the one that was there"
+    assert (again().stands, file.read_bytes()) == (vouches, whole)
     for forged in (whole + b" ", whole.replace(b"nobody stalled", b"all was well"), b""):
         file.write_bytes(forged)
         assert not again().stands
@@ -304,3 +307,37 @@ def test_a_page_that_the_ledger_vouches_for_is_left_as_it_is(applied: Run) -> No
     forging.reseal(file, page=lambda page: page.replace("nobody stalled", "all was well"))
     assert not again().stands
     assert again().stands
+
+
+def test_a_page_of_which_the_ledger_knows_nothing_stands_only_where_it_shows_what_its_facts_give(
+    applied: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def again() -> str:
+        return record.from_ledger(
+            applied.ledger,
+            change=applied.run_id,
+            run_id=None,
+            proved=lambda page: inspect(page).mismatch is None,
+        ).stands
+
+    # The ledger knows no record of this run, whoever writes one.
+    monkeypatch.setattr(Ledger, "event", lambda *_own, **_event: None)
+    file = record.write_record(applied, []).page
+    whole = file.read_bytes()
+    assert again().startswith("the ledger knows no record of this run; ")
+    assert file.read_bytes() == whole
+    forging.reseal(file, page=lambda page: page.replace("003_require_code", "003_enquire_code"))
+    assert again() == ""
+
+
+def test_a_record_is_written_from_the_journal_whatever_keeps_the_ledger_from_being_read(
+    applied: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record.write_record(applied, [])
+
+    def refused(_ledger: Ledger) -> None:
+        raise NotPrimary(where="there")
+
+    monkeypatch.setattr(Ledger, "check_chain", refused)
+    assert read(record.write_record(applied, []).page)
+    assert facts(applied).source == "journal"

@@ -68,6 +68,7 @@ def names_file(text: str) -> bool:
 def record(given: argparse.Namespace) -> int:
     """Write the record of a run from the ledger alone."""
     load_notebook_libraries()
+    from pgrunbook.inspection import inspect
     from pgrunbook.record import from_ledger
 
     if given.pdf:
@@ -81,7 +82,7 @@ def record(given: argparse.Namespace) -> int:
             change=given.change,
             run_id=given.run,
             actor=operator_name(),
-            standing=bool(given.sign or given.pdf),
+            proved=(lambda page: inspect(page).mismatch is None) if given.sign or given.pdf else None,
         )
     signed = str(signature.sign(done.page, given.sign)) if given.sign else ""
     text = [f"{done.summary.run_id}: {done.summary.outcome}", *done.lines]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from pgrunbook import archive, dossier, places, seal
 from pgrunbook.binding import tell
 from pgrunbook.chain import Chain
 from pgrunbook.dossier import Dossier
-from pgrunbook.errors import BadDossier, CannotConnect, ChainBroken, NoRecord, UnknownName
+from pgrunbook.errors import BadDossier, ChainBroken, NoRecord, RecordDiffers, RunbookError, UnknownName
 from pgrunbook.history import WRITTEN
 from pgrunbook.journal import Journal
 from pgrunbook.ledger import Ledger
@@ -50,13 +50,13 @@ class Written:
     next_step: str = ""
     kept: Path | None = None
     """Where the page lies now that was there before, with what the operator saw."""
-    stands: bool = False
-    """Whether the page that was there is left as it is."""
+    stands: str = ""
+    """Why the page that was there is left as it is, empty where it was written anew."""
 
     @property
     def lines(self) -> list[str]:
         """Return where the page lies and what there is to say beside that, one sentence a line."""
-        said = ["not written anew: the ledger vouches for the one that was there"] if self.stands else []
+        said = [f"not written anew: {self.stands}"] if self.stands else []
         said += [f"the one before it, with what the operator saw: {self.kept}"] if self.kept else []
         return [f"record: {self.page}", *said, *self.remarks]
 
@@ -82,9 +82,9 @@ def write_record(run: Run, shown: Sequence[tuple[str, View]]) -> Written:
     them until it can.
     """
     folder = run.records / run.run_id
-    (folder / FACTS).unlink(missing_ok=True)
     from_run = _from_run(run)
-    held = from_run[0] if from_run else _from_folder(folder, run.run_id)
+    # Facts of an earlier record are older than what the journal knows.
+    held = from_run[0] if from_run else dossier.from_journal(run.run_id, Journal(folder).entries())
     page, kept = _write(folder, synthesize(held.title, shown), held)
     unknown = next_step = ""
     if from_run:
@@ -101,7 +101,7 @@ def write_record(run: Run, shown: Sequence[tuple[str, View]]) -> Written:
 
 
 def _from_run(run: Run) -> tuple[Dossier, Ledger] | None:
-    """Return what the ledger holds of a run; None where the journal knows more, because the server is gone."""
+    """Return what the ledger holds of a run; None where the journal knows more, because that cannot be read now."""
     try:
         # A record that the ledger does not know yet tells nothing of the run.
         if any(one["kind"] != WRITTEN for one in run.binding.journal.pending()):
@@ -114,7 +114,7 @@ def _from_run(run: Run) -> tuple[Dossier, Ledger] | None:
         ledger = run.ledger
         held = _whole(ledger, run.run_id, state)
         return (held, ledger) if held.events else None
-    except (CannotConnect, psycopg.Error):
+    except (RunbookError, psycopg.Error):
         return None
 
 
@@ -152,20 +152,26 @@ def write_executed(notebook: NotebookNode, summary: Summary) -> Path:
 
 
 def from_ledger(
-    ledger: Ledger, *, change: str, run_id: str | None, actor: str = "", standing: bool = False
+    ledger: Ledger,
+    *,
+    change: str,
+    run_id: str | None,
+    actor: str = "",
+    proved: Callable[[Path], bool] | None = None,
 ) -> Written:
     """Write the record of a run from the ledger alone, the last one of the change without `run_id`.
 
     `change` may be the run itself. The page that is there is put aside, since it alone holds what the operator saw;
-    with `standing` it is left as it is where it holds and the ledger vouches for it. Where its role may write to the
-    ledger, that gets the hashes of the files, told by `actor`. Raises UnknownName when the ledger knows no such run,
-    ChainBroken when its events were altered.
+    with `proved` it is left as it is where it holds and the ledger vouches for it; where the ledger knows no record of
+    the run, `proved` has to say that the page is what its facts give. Where its role may write to the ledger, that gets
+    the hashes of the files, told by `actor`. Raises UnknownName when the ledger knows no such run, ChainBroken when its
+    events were altered.
     """
     chosen = _chosen(ledger, change, run_id)
     held = _whole(ledger, chosen, ledger.check_chain())
     folder, summary = places.records() / chosen, Summary(**held.summary)
-    if standing and _stands(folder / PAGE, held):
-        return Written(page=folder / PAGE, summary=summary, stands=True)
+    if proved and (stands := _stands(folder / PAGE, held, proved)):
+        return Written(page=folder / PAGE, summary=summary, stands=stands)
     page, kept = _write(folder, synthesize(held.title, []), held)
     unknown = ""
     try:
@@ -177,16 +183,22 @@ def from_ledger(
     return Written(page=page, summary=summary, unknown=unknown, next_step=again, kept=kept)
 
 
-def _stands(page: Path, held: Dossier) -> bool:
-    """Return whether a page holds, and the ledger knows it; or knows no record, and has the same events."""
+def _stands(page: Path, held: Dossier, proved: Callable[[Path], bool]) -> str:
+    """Return why a page stands, empty where it does not: the ledger knows it, or knows none and has its events."""
     try:
         sealed = seal.held(page.read_bytes(), file=str(page))
         own = dossier.read(sealed.facts or "", file=str(page))
-    except (OSError, NoRecord, BadDossier):
-        return False
-    written = [one.told["detail"].get("sha256") for one in held.events if one.kind == WRITTEN]
-    same = own.source == "ledger" and own.events == held.events[: len(own.events)]
-    return not sealed.broken and same and (not written or sealed.sha256 in written)
+        if sealed.broken or own.source != "ledger" or own.events != held.events[: len(own.events)]:
+            return ""
+        written = [one.told["detail"].get("sha256") for one in held.events if one.kind == WRITTEN]
+        if sealed.sha256 in written:
+            return "the ledger vouches for the one that was there"
+        unknown = (
+            "the ledger knows no record of this run; the one that was there holds its events, and shows them"
+        )
+        return unknown if not written and proved(page) else ""
+    except (OSError, NoRecord, BadDossier, RecordDiffers):
+        return ""
 
 
 def _chosen(ledger: Ledger, change: str, run_id: str | None) -> str:
