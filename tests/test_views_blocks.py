@@ -95,3 +95,10 @@ def test_sizes_that_stayed_are_left_out(summary: Summary) -> None:
     assert "8 kB 16 kB" in " ".join(words(blocks.sizes(summary)).split())
     same = replace(summary, sizes=({**summary.sizes[0], "after bytes": 8192},))
     assert "No size changed." in words(blocks.sizes(same))
+
+
+def test_a_size_that_was_not_read_is_told_as_such(summary: Summary) -> None:
+    row = {**summary.sizes[0], "after bytes": None}
+    text = words(blocks.sizes(replace(summary, sizes=(row,))))
+    assert "8 kB" in text
+    assert "not known" in text

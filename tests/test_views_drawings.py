@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import recorded
 
@@ -48,6 +50,15 @@ def test_of_a_run_that_was_not_watched_nothing_is_drawn() -> None:
         None
     ] * 4
     assert drawings.builds(bare) == []
+
+
+def test_what_was_not_measured_is_not_drawn(summary: Summary) -> None:
+    (row,) = summary.sizes[:1]
+    assert drawings.sizes(replace(summary, sizes=({**row, "after bytes": None},))) is None
+    (who,) = summary.in_the_way[:1]
+    bare = {name: value for name, value in who.items() if name != "to ms"}
+    alone = [drawings.waits(replace(summary, in_the_way=held)) for held in ((), (bare,))]
+    assert alone[0] == alone[1] != drawings.waits(summary)
 
 
 def test_the_same_summary_is_drawn_alike(summary: Summary) -> None:

@@ -150,13 +150,17 @@ def sizes(summary: Summary) -> Iterator[Block]:
             {
                 "step": row["step"],
                 "name": row["name"],
-                "before": size(int(str(row["before bytes"]))),
-                "after": size(int(str(row["after bytes"]))),
+                "before": _size(row["before bytes"]),
+                "after": _size(row["after bytes"]),
             }
             for row in summary.sizes[:_MOST_ROWS]
             if row["before bytes"] != row["after bytes"]
         )
         yield Block(table=_rows(rows)) if rows else Block(says="No size changed.")
+
+
+def _size(held: object) -> str:
+    return size(held) if isinstance(held, int) else "not known"
 
 
 def plans(summary: Summary) -> Iterator[Block]:

@@ -57,7 +57,7 @@ def waits(summary: Summary) -> Picture | None:
     held_back = [
         (begins[row["job"]] + _ms(row["from ms"]), begins[row["job"]] + _ms(row["to ms"]), _text(row["who"]))
         for row in summary.in_the_way
-        if "from ms" in row
+        if row.get("from ms") is not None and row.get("to ms") is not None
     ]
     from pgrunbook.views import charts
 
@@ -109,12 +109,14 @@ def builds(summary: Summary) -> list[tuple[str, Picture]]:
 
 
 def sizes(summary: Summary) -> Picture | None:
-    """Return how tables and their indexes grew, from before the first job to after the last."""
+    """Return how tables and their indexes grew, from before the first job to after the last, as far as is known."""
     from pgrunbook.observers.size import SizeChange
     from pgrunbook.views import charts
 
     grown: dict[str, SizeChange] = {}
     for row in summary.sizes:
+        if row["before bytes"] is None or row["after bytes"] is None:
+            continue
         name, after = _text(row["name"]), int(_ms(row["after bytes"]))
         before = grown[name].before_bytes if name in grown else int(_ms(row["before bytes"]))
         grown[name] = SizeChange(name, before, after)
