@@ -205,6 +205,12 @@ def test_runs_of_two_changes_are_not_compared() -> None:
     assert caught.value.changes == ("010_a", "020_b")
 
 
+def test_a_stall_that_could_not_be_read_is_not_within_the_budget() -> None:
+    lost = run([*FULL, ("observed", "002_b", {"job": 7})], "r2")
+    assert part(comparison.compare(run(FULL), lost), "stalls") == (True, "not known in the second")
+    assert part(comparison.compare(lost, lost), "stalls") == (False, "not known in either")
+
+
 def test_a_run_that_came_to_nothing_is_compared_all_the_same() -> None:
     found = comparison.compare(run(FULL), run([opened()], "r2"))
     assert part(found, "outcome") == (True, "done, then stopped before the audit")

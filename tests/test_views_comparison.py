@@ -93,10 +93,12 @@ def test_without_a_step_the_picture_says_so() -> None:
 @pytest.mark.parametrize(
     ("first", "second", "said"),
     [(6, 6, "within the budget in both"), (600, 6, "OVER the budget in the first"),
-     (6, 600, "OVER the budget in the second"), (600, 600, "OVER the budget in the first and the second")],
+     (6, 600, "OVER the budget in the second"), (600, 600, "OVER the budget in the first and the second"),
+     (None, 600, "OVER the budget in the second, not known in the first"),
+     (None, None, "not known in the first and the second")],
 )  # fmt: skip
 def test_the_line_below_the_picture_says_whether_anybody_stalled_too_long(
-    first: float, second: float, said: str
+    first: float | None, second: float | None, said: str
 ) -> None:
     found = dataclasses.replace(
         FOUND,

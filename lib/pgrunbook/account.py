@@ -35,7 +35,12 @@ class Side:
     started: str
     outcome: str
     stall_budget_ms: float
-    worst_stall_ms: float
+    worst_stall_ms: float | None
+
+    @property
+    def over(self) -> bool | None:
+        """Return whether anybody stalled for longer than the budget; None where that is not known."""
+        return None if self.worst_stall_ms is None else self.worst_stall_ms > self.stall_budget_ms
 
 
 class Account:
@@ -58,7 +63,7 @@ class Account:
             started=str(run.get("started", "")),
             outcome=str(run.get("outcome", "")),
             stall_budget_ms=float(run.get("stall_budget_ms") or 0),
-            worst_stall_ms=float(run.get("worst_stall_ms") or 0),
+            worst_stall_ms=None if run.get("worst_stall_ms") is None else float(run["worst_stall_ms"]),
         )
         self.scripts = {str(one["file"]): str(one["sha256"])[:12] for one in held.scripts}
         self.settings = {

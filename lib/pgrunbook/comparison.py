@@ -176,13 +176,18 @@ def _steps_part(steps: tuple[Step, ...]) -> Part:
 
 
 def _stalls(one: Account, other: Account) -> Part:
-    over = [told.side.worst_stall_ms > told.side.stall_budget_ms for told in (one, other)]
+    over = one.side.over, other.side.over
     verdict = {
         (False, False): "within the budget in both",
         (True, True): "OVER the budget in both",
         (True, False): "OVER the budget in the first",
         (False, True): "OVER the budget in the second",
-    }[over[0], over[1]]
+        (None, None): "not known in either",
+        (None, False): "not known in the first",
+        (False, None): "not known in the second",
+        (None, True): "OVER the budget in the second, not known in the first",
+        (True, None): "OVER the budget in the first, not known in the second",
+    }[over]
     return Part(name="stalls", verdict=verdict, differs=over[0] != over[1])
 
 

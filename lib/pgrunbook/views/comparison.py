@@ -37,12 +37,12 @@ def differences(found: Comparison) -> View:
 def costs(found: Comparison) -> View:
     """Return how long each step took in both runs, and the worst stall, as a picture."""
     drawn = picture(found)
-    over = [
-        which
-        for which, side in (("first", found.first), ("second", found.second))
-        if side.worst_stall_ms > side.stall_budget_ms
-    ]
-    stalls = f"OVER the budget in the {' and the '.join(over)}" if over else "within the budget in both"
+    sides = ("first", found.first), ("second", found.second)
+    over = [which for which, side in sides if side.over]
+    lost = [which for which, side in sides if side.over is None]
+    said = [f"OVER the budget in the {' and the '.join(over)}"] if over else []
+    said += [f"not known in the {' and the '.join(lost)}"] if lost else []
+    stalls = ", ".join(said) or "within the budget in both"
     line = f"{visible(found.change)}: {len(found.steps)} steps in two runs; stalls {stalls}"
     return View(line, png=drawn.png, svg=drawn.svg, facts=facts(found))
 
