@@ -127,13 +127,11 @@ SEEN = "use a role with BYPASSRLS, or its owner where the policies are not force
 WRONG = {
     ("gone", "a"): ("there is no table gone", "check the spelling and the search_path of this role; say the schema if"
                     " need be"),
-    ("", "a"): ("'' is not the name of a table", "write messages or app.messages"),
     ("seen", "a"): ("seen is a view", "name the table that holds the rows"),
     ("far", "a"): ("far is a foreign table", "name the table that holds the rows"),
     ("pg_temp.mine", "a"): ("there is no table pg_temp.mine", "check the spelling and the search_path of this role; say"
                             " the schema if need be"),
     ("messages", "gone"): ("messages (gone): column t.gone does not exist", ASKED),
-    ("messages", ""): ("'' is not columns of a unique index: it names none", f"{ASKED}, e.g. channel_id, lower(code)"),
     ("messages", "now() > CURRENT_DATE"): ("'now() > CURRENT_DATE' is not columns of a unique index: no index holds a"
                                            " SQLValueFunction", f"{ASKED}, e.g. channel_id, lower(code)"),
     ("messages", "count(*)"): ("messages (count(*)): aggregate functions are not allowed in WHERE", ASKED),
