@@ -21,7 +21,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 from psycopg.rows import dict_row
 
+from pgrunbook import approving, cli
 from pgrunbook import server as embedded
+from pgrunbook.errors import ApprovalRefused
+from pgrunbook.run import Run
 from pgrunbook.suite import DEBIANS_15, place
 
 # A shell that starts the tests in the background lets them, and all that they start, ignore Ctrl-C.
@@ -137,6 +140,24 @@ def someone_else(database: str) -> Iterator[Callable[[], Elsewhere]]:
 def elsewhere(someone_else: Callable[[], Elsewhere]) -> Elsewhere:
     """One other session."""
     return someone_else()
+
+
+@pytest.fixture
+def terminal(run: Run, database: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """What bob types about a run at another terminal: terminal("001", "--no-go"); it returns why that was refused."""
+    monkeypatch.setenv("PGRUNBOOK_CHANGES", str(run.change.folder.parent))
+    monkeypatch.setenv("PGRUNBOOK_TARGET", database)
+
+    def typed(name: str = "001", *more: str, who: str = "bob", reason: str = "I read it") -> str:
+        monkeypatch.setenv("PGRUNBOOK_OPERATOR", who)
+        order = ["approve", run.change.name, name, "--reason", reason, *more]
+        try:
+            assert approving.approve(cli.parser().parse_args(order)) == 0
+        except ApprovalRefused as refused:
+            return refused.reason
+        return ""
+
+    return typed
 
 
 @pytest.fixture

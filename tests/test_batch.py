@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 import throwaway
-from faults.proxy import Door, Point
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from faults.proxy import Door, Point, behind_a_door
 from psycopg.pq import TransactionStatus
 
 from pgrunbook import batch, session, target
@@ -271,12 +269,9 @@ def test_a_commit_whose_answer_is_lost_is_called_unknown(
         with behind.transaction():
             return behind.execute("UPDATE things SET code = 'new' WHERE code = 'c1'").rowcount
 
-    named = conninfo_to_dict(database)
-    with tempfile.TemporaryDirectory() as folder:
-        door = Door(Path(folder), Path(str(named["host"])) / f".s.PGSQL.{named.get('port', 5432)}")
+    with behind_a_door(database, Door) as (door, through):
         door.fire = lambda _wire: False
-        bound = target.rehearsal(make_conninfo(database, host=folder))
-        with contextlib.closing(door), session.connect(bound, purpose="work") as behind:
+        with session.connect(target.rehearsal(through), purpose="work") as behind:
             batches = Batches(behind, look, script(tmp_path), Rules(stall_ms=60_000, share=1.0))
             batches.one(lambda _size, _hold: 0)
             asked = len(door.seen)

@@ -13,11 +13,12 @@ import pytest
 import throwaway
 from attended import Person
 
-from pgrunbook import approving, cli, question
+from pgrunbook import question
 from pgrunbook.deciding import Deciding
-from pgrunbook.errors import ApprovalRefused, GateClosed, RunbookError
+from pgrunbook.errors import GateClosed, RunbookError
 from pgrunbook.gate import TERMINAL, Policy
 from pgrunbook.history import summarise
+from pgrunbook.ledger import HOLD_CHAIN
 from pgrunbook.run import Run
 from pgrunbook.ticking import Ticking
 from pgrunbook.views.gate_panel import GatePanel
@@ -221,74 +222,54 @@ def test_whom_the_ledger_lets_read_nothing_hears_nothing(run: Run, conn: Conn) -
 # -- what was withdrawn, and what nobody answered --------------------------------------------------------
 
 
-@pytest.fixture
-def terminal(run: Run, database: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
-    """What bob types elsewhere."""
-    monkeypatch.setenv("PGRUNBOOK_CHANGES", str(run.change.folder.parent))
-    monkeypatch.setenv("PGRUNBOOK_TARGET", database)
-    monkeypatch.setenv("PGRUNBOOK_OPERATOR", "bob")
-
-    def typed(name: str = "001", *more: str) -> int:
-        order = ["approve", throwaway.NAME, name, "--reason", "I read it", *more]
-        return approving.approve(cli.parser().parse_args(order))
-
-    return typed
-
-
-def refusal(terminal: Callable[..., int], name: str = "001") -> str:
-    with pytest.raises(ApprovalRefused) as caught:
-        terminal(name)
-    return caught.value.reason
-
-
-def test_a_go_that_was_withdrawn_is_no_place_for_another(run: Run, terminal: Callable[..., int]) -> None:
+def test_a_go_that_was_withdrawn_is_no_place_for_another(run: Run, terminal: Callable[..., str]) -> None:
     at_screen(run)
-    terminal()
+    assert terminal() == ""
     run.apply("001")
     run.gates.approvals_needed = 1
     throwaway.roll_back(run)
     run.gates.approvals_needed = 2
-    assert refusal(terminal) == (
+    assert terminal() == (
         f"nobody has said GO to it in run {run.run_id} yet: what was said before counts no more (it is rolled back)"
     )
     at_screen(run)
-    terminal()
+    assert terminal() == ""
     run.deciding.hear()
     assert run.gates.require(STEP, run.change.steps[0].migrate.sha256).who == "bob"
 
 
 def test_a_go_that_the_board_took_back_is_no_place_for_another(
-    run: Run, conn: Conn, terminal: Callable[..., int]
+    run: Run, conn: Conn, terminal: Callable[..., str]
 ) -> None:
     at_screen(run)
     conn.execute("UPDATE things SET code = 'c1' WHERE id = 2")
     run.preflight()
     with pytest.raises(RunbookError, match="is NO-GO"):
         run.apply("001")
-    assert refusal(terminal).endswith("yet: what was said before counts no more (the board says NO-GO since)")
+    assert terminal().endswith("yet: what was said before counts no more (the board says NO-GO since)")
 
 
 def test_a_go_of_a_run_that_was_opened_again_since_is_no_place_for_another(
-    run: Run, database: str, tmp_path: Path, terminal: Callable[..., int]
+    run: Run, database: str, tmp_path: Path, terminal: Callable[..., str]
 ) -> None:
     at_screen(run)
     run.close()
     with throwaway.running(run.change, database, tmp_path, approvals_needed=2, run_id=run.run_id) as again:
         again.binding.begin_writing()
-        assert refusal(terminal).endswith("yet: the run was opened again since, and has to ask anew")
+        assert terminal().endswith("yet: the run was opened again since, and has to ask anew")
         at_screen(again)
-        terminal()
+        assert terminal() == ""
         assert again.apply("001").note == "apply"
 
 
 def test_a_go_and_a_withdrawal_at_one_moment_come_one_after_the_other(
-    run: Run, conn: Conn, terminal: Callable[..., int], elsewhere: Any, eventually: Callable[..., Any]
+    run: Run, conn: Conn, terminal: Callable[..., str], elsewhere: Any, eventually: Callable[..., Any]
 ) -> None:
     at_screen(run)
     # The run is about to tell that the gate is withdrawn.
-    elsewhere.begin_and_hold("SELECT pg_advisory_xact_lock(7239847, 2)")
+    elsewhere.begin_and_hold(HOLD_CHAIN)
     with ThreadPoolExecutor(1) as pool:
-        going = pool.submit(refusal, terminal)
+        going = pool.submit(terminal)
         waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'advisory'"
         eventually(lambda: conn.execute(waits).fetchall())
         elsewhere.execute(
@@ -302,15 +283,15 @@ def test_a_go_and_a_withdrawal_at_one_moment_come_one_after_the_other(
 
 @pytest.mark.parametrize("way", ["rollback to 001", "undo 10_doubled_codes"])
 def test_what_goes_back_is_approved_for_exactly_that(
-    run: Run, terminal: Callable[..., int], way: str
+    run: Run, terminal: Callable[..., str], way: str
 ) -> None:
     run.gates.approvals_needed = 1
     throwaway.apply(run)
     run.gates.approvals_needed = 2
     run.decide(way, go=True, who="ann", reason="x", how="typed")
     for other in ("rollback", "rollback to 002", "10_doubled_codes"):
-        assert refusal(terminal, other).startswith("nobody has said GO to it")
-    terminal(way)
+        assert terminal(other).startswith("nobody has said GO to it")
+    assert terminal(way) == ""
     acts: dict[str, Callable[[], object]] = {
         "rollback to 001": lambda: run.roll_back("001"),
         "rollback to 002": lambda: run.roll_back("002"),
@@ -328,18 +309,18 @@ def test_what_goes_back_is_approved_for_exactly_that(
         done()
 
 
-def test_a_way_back_of_another_text_is_not_approved(run: Run, terminal: Callable[..., int]) -> None:
+def test_a_way_back_of_another_text_is_not_approved(run: Run, terminal: Callable[..., str]) -> None:
     run.decide("rollback", go=True, who="ann", reason="x", how="typed")
     file = run.change.steps[1].rollback[0].path
     text = file.read_text(encoding="utf-8")
     file.write_text(f"{text}-- edited\n", encoding="utf-8")
-    assert refusal(terminal, "rollback").startswith("your file is another text (SHA-256 ")
+    assert terminal("rollback").startswith("your file is another text (SHA-256 ")
     with pytest.raises(
         GateClosed, match=r"rollback/002_build_index.sql was edited after this run had read it"
     ):
         run.decide("rollback", go=True, who="cid", reason="x", how="typed")
     file.write_text(text, encoding="utf-8")
-    terminal("rollback")
+    assert terminal("rollback") == ""
 
 
 def test_a_go_to_roll_back_is_none_to_what_was_applied_after_it(run: Run) -> None:

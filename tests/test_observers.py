@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
-from faults.proxy import before
+from faults.proxy import Door, behind_a_door
+from psycopg.conninfo import make_conninfo
 
 from pgrunbook import observers, session, target
 from pgrunbook.observers import Observation, Observer, Watch
@@ -27,6 +28,23 @@ Conn = psycopg.Connection[dict[str, Any]]
 def connect(database: str, conn: Conn) -> Callable[[], Connection]:
     conn.execute("CREATE TABLE t AS SELECT i AS a FROM generate_series(1, 1000) AS i")
     return lambda: session.connect(target.rehearsal(database), purpose="watch")
+
+
+@pytest.fixture
+def door(database: str, connect: Callable[[], Connection]) -> Iterator[Door]:
+    """A door before the server; who waits for one that is shut does so for half a minute: then it is opened."""
+    connect().close()
+    with behind_a_door(database, Door) as (made, _):
+        timer = threading.Timer(30, made.open.set)
+        timer.start()
+        yield made
+        timer.cancel()
+
+
+@pytest.fixture
+def behind(database: str, door: Door) -> Callable[[], Connection]:
+    bound = target.rehearsal(make_conninfo(database, host=str(door.folder)))
+    return lambda: session.connect(bound, purpose="watch")
 
 
 def watchers(conn: Conn) -> list[int]:
@@ -103,44 +121,39 @@ def test_a_watch_whose_session_is_ended_says_so_and_the_step_goes_on(
 
 
 def test_a_watch_whose_server_does_not_answer_ends_with_the_step(
-    database: str,
-    connect: Callable[[], Connection],
+    door: Door,
+    behind: Callable[[], Connection],
     elsewhere: Elsewhere,
     eventually: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(observers, "SILENT_S", 0.2)
-    connect().close()
-    with before(database) as (door, behind):
-        bound = target.rehearsal(behind)
-        with Watch(lambda: session.connect(bound, purpose="watch"), elsewhere.pid, ["t"]) as watch:
-            eventually(lambda: watch.observation.samples >= 1)
-            door.open.clear()
-            eventually(lambda: door.held)
-        assert "server closed the connection" in watch.observation.problem
-        assert not door.open.is_set()
+    with Watch(behind, elsewhere.pid, ["t"]) as watch:
+        eventually(lambda: watch.observation.samples >= 1)
+        door.open.clear()
+        eventually(lambda: door.held)
+        monkeypatch.setattr(observers, "SILENT_S", 0.2)
+    assert "server closed the connection" in watch.observation.problem
+    assert not door.open.is_set()
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_step_does_not_wait_for_a_last_or_a_first_look_that_hangs(
-    moment: str, database: str, connect: Callable[[], Connection], monkeypatch: pytest.MonkeyPatch
+    moment: str, door: Door, behind: Callable[[], Connection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(observers, "SILENT_S", 0.2)
-    connect().close()
-    with before(database) as (door, behind):
-        look = getattr(Locks, moment)
+    look = getattr(Locks, moment)
 
-        def silent(locks: Locks, conn: Connection) -> None:
-            door.open.clear()
-            conn.execute("SELECT 1")
-            look(locks, conn)
+    def silent(locks: Locks, conn: Connection) -> None:
+        door.open.clear()
+        conn.execute("SELECT 1")
+        look(locks, conn)
 
-        monkeypatch.setattr(Locks, moment, silent)
-        bound = target.rehearsal(behind)
-        with Watch(lambda: session.connect(bound, purpose="watch"), 1, ["t"]) as watch:
-            pass
-        assert "server closed the connection" in watch.observation.problem
-        assert not door.open.is_set()
+    monkeypatch.setattr(Locks, moment, silent)
+    if moment == "before":
+        monkeypatch.setattr(observers, "SILENT_S", 1.0)
+    with Watch(behind, 1, ["t"]) as watch:
+        monkeypatch.setattr(observers, "SILENT_S", 1.0)
+    assert "server closed the connection" in watch.observation.problem
+    assert not door.open.is_set()
 
 
 def test_a_watch_that_cannot_connect_says_so_and_the_step_goes_on(tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ import psycopg
 import pytest
 import throwaway
 from attended import Person, at_once
-from faults.proxy import Door, before
+from faults.proxy import Door, behind_a_door
 
-from pgrunbook import approving, cli, lookout, question
+from pgrunbook import lookout, question
 from pgrunbook.errors import GateClosed, RunbookError, RunnerBusy, ServerSilent
 from pgrunbook.gate import Decision
 from pgrunbook.ledger import Ledger, Status
@@ -59,22 +59,6 @@ def person(monkeypatch: pytest.MonkeyPatch) -> Person:
     return Person(monkeypatch)
 
 
-@pytest.fixture
-def terminal(run: Run, database: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
-    """What somebody types elsewhere."""
-    monkeypatch.setenv("PGRUNBOOK_CHANGES", str(run.change.folder.parent))
-    monkeypatch.setenv("PGRUNBOOK_TARGET", database)
-
-    def typed(*more: str, who: str = "bob") -> int:
-        monkeypatch.setenv("PGRUNBOOK_OPERATOR", who)
-        try:
-            return approving.approve(cli.parser().parse_args(["approve", throwaway.NAME, "001", *more]))
-        except RunbookError as error:
-            return error.exit_code
-
-    return typed
-
-
 def two(run: Run) -> Run:
     run.approvals_needed = run.gates.approvals_needed = 2
     return run
@@ -98,14 +82,14 @@ def test_the_second_person_says_go_at_the_same_screen_under_another_name(run: Ru
 
 
 def test_the_second_person_says_go_at_their_own_terminal(
-    run: Run, person: Person, terminal: Callable[..., int]
+    run: Run, person: Person, terminal: Callable[..., str]
 ) -> None:
     async def people() -> None:
-        assert terminal("--reason", "too early") == 3
+        assert terminal().startswith("no run of 700_throwaway is open there")
         await person.answer(go=True, who="ann")
         await person.panel(GatePanel)
-        assert terminal("--reason", "I am ann", who="Ann") == 3
-        assert terminal("--reason", "read it") == 0
+        assert terminal(who="Ann") == "Ann has approved it already"
+        assert terminal() == ""
 
     made = at_once(question.ask(two(run), "001"), people())
     assert names(made) == [("ann", "typed in the notebook"), ("bob", "pgrunbook approve")]
@@ -113,12 +97,12 @@ def test_the_second_person_says_go_at_their_own_terminal(
 
 
 def test_a_no_go_from_another_terminal_closes_the_gate_that_waits(
-    run: Run, person: Person, terminal: Callable[..., int]
+    run: Run, person: Person, terminal: Callable[..., str]
 ) -> None:
     async def people() -> None:
         await person.answer(go=True, who="ann")
         await person.panel(GatePanel)
-        assert terminal("--no-go", "--reason", "the backup failed") == 0
+        assert terminal("001", "--no-go", reason="the backup failed") == ""
 
     with pytest.raises(GateClosed, match=r"bob said NO-GO \(the backup failed\)"):
         at_once(question.ask(two(run), "001"), people())
@@ -137,19 +121,19 @@ def test_a_no_go_from_another_terminal_closes_the_gate_that_waits(
 
 
 def test_after_a_gate_was_withdrawn_the_second_person_can_approve_again(
-    run: Run, terminal: Callable[..., int]
+    run: Run, terminal: Callable[..., str]
 ) -> None:
     for _ in range(2):
         two(run).decide("001", go=True, who="ann", reason="x", how="typed")
-        assert terminal("--reason", "I am ann", who="Ann") == 3
-        assert terminal("--reason", "read it") == 0
+        assert terminal(who="Ann") == "Ann has approved it already"
+        assert terminal() == ""
         run.deciding.hear()
         assert run.gates.require("001_add_note", run.change.steps[0].migrate.sha256).who == "bob"
         run.gates.withdraw("001_add_note")
 
 
 def test_a_no_go_that_comes_too_late_says_so(
-    run: Run, terminal: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+    run: Run, terminal: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     two(run).decide("001", go=True, who="ann", reason="x", how="typed")
     event, step = Ledger.event, run.change.steps[0]
@@ -167,21 +151,21 @@ def test_a_no_go_that_comes_too_late_says_so(
             event(ledger, **{**told, "kind": "apply started"})
 
     monkeypatch.setattr(Ledger, "event", begins)
-    assert terminal("--no-go", "--reason", "no backup") == 3
+    assert terminal("001", "--no-go") == "the NO-GO by bob is recorded, but it had begun already"
     assert run.deciding.hear()
     assert not run.gates.decisions[step.name][-1].go
 
 
 def test_a_run_that_was_recorded_and_goes_on_is_still_approved(
-    run: Run, terminal: Callable[..., int]
+    run: Run, terminal: Callable[..., str]
 ) -> None:
     two(run).decide("001", go=True, who="ann", reason="x", how="typed")
     run.finish("recorded")
-    assert terminal("--reason", "read it") == 0
+    assert terminal() == ""
 
 
 def test_a_click_on_go_does_not_override_a_no_go_that_its_screen_did_not_show(
-    run: Run, person: Person, terminal: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+    run: Run, person: Person, terminal: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     look, clicked = Lookout.look, threading.Event()
 
@@ -194,7 +178,7 @@ def test_a_click_on_go_does_not_override_a_no_go_that_its_screen_did_not_show(
         await person.answer(go=True, who="ann")
         monkeypatch.setattr(Lookout, "look", late)
         shown = await person.panel(GatePanel)
-        assert terminal("--no-go", "--reason", "the backup failed") == 0
+        assert terminal("001", "--no-go", reason="the backup failed") == ""
         shown.reason.value, shown.name.value, shown.word.value = "CHG-1", "cid", "APPLY"
         shown.go.click()
         clicked.set()
@@ -205,7 +189,7 @@ def test_a_click_on_go_does_not_override_a_no_go_that_its_screen_did_not_show(
 
 
 def test_what_was_approved_while_nobody_waited_opens_the_gate_at_once(
-    run: Run, person: Person, terminal: Callable[..., int]
+    run: Run, person: Person, terminal: Callable[..., str]
 ) -> None:
     async def stopped() -> None:
         asking = asyncio.ensure_future(question.ask(two(run), "001"))
@@ -214,7 +198,7 @@ def test_what_was_approved_while_nobody_waited_opens_the_gate_at_once(
         asking.cancel()
         with pytest.raises(GateClosed, match="the cell was stopped"):
             await asking
-        assert terminal("--reason", "read it") == 0
+        assert terminal() == ""
 
     asyncio.run(stopped())
     assert [who for who, _ in names(asyncio.run(question.ask(run, "001")))] == ["ann", "bob"]
@@ -245,11 +229,10 @@ def test_while_it_waits_it_shows_who_is_in_the_way(
 
 
 @pytest.fixture
-def door(run: Run, database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Door]:
-    """A door in the run's way to its server, that can be shut without a word; what is lost is told soon."""
-    monkeypatch.setattr(lookout, "SILENT_S", 0.5)
+def door(run: Run, database: str) -> Iterator[Door]:
+    """A door in the run's way to its server, that can be shut without a word."""
     run.binding.close()
-    with before(database) as (made, behind):
+    with behind_a_door(database, Door) as (made, behind):
         run.binding.target = run.target = Target(Kind.LIVE, behind)
         yield made
 
@@ -263,12 +246,13 @@ def patience(door: Door) -> Iterator[None]:
     timer.cancel()
 
 
-async def shut(door: Door) -> None:
-    """Shut the door, and wait until a look hangs before it."""
+async def shut(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shut the door, and wait until a look hangs before it; from then on what is lost is told soon."""
     door.open.clear()
     before = door.held
     while door.held == before:
         await asyncio.sleep(0.01)
+    monkeypatch.setattr(lookout, "SILENT_S", 0.5)
 
 
 def kinds(run: Run) -> list[str]:
@@ -286,7 +270,14 @@ def kinds(run: Run) -> list[str]:
     ],
 )
 def test_a_gate_is_left_although_a_look_hangs(
-    run: Run, person: Person, door: Door, begun: bool, does: str, error: type[RunbookError], says: str
+    run: Run,
+    person: Person,
+    door: Door,
+    monkeypatch: pytest.MonkeyPatch,
+    begun: bool,
+    does: str,
+    error: type[RunbookError],
+    says: str,
 ) -> None:
     async def scene() -> GatePanel:
         asking = asyncio.ensure_future(question.ask(two(run), "001"))
@@ -295,7 +286,7 @@ def test_a_gate_is_left_although_a_look_hangs(
         shown = await person.panel(GatePanel)
         while "nobody" not in shown.now.value:
             await asyncio.sleep(0.02)
-        await shut(door)
+        await shut(door, monkeypatch)
         if does == "stop":
             asking.cancel()
         else:
@@ -319,13 +310,14 @@ def test_a_gate_is_left_although_a_look_hangs(
 
 
 def test_a_silent_server_is_told_while_the_gate_waits_and_an_answer_counts_once_it_is_back(
-    run: Run, person: Person, door: Door
+    run: Run, person: Person, door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def people() -> None:
         shown = await person.panel(GatePanel)
-        await shut(door)
+        await shut(door, monkeypatch)
         while "not known: " not in shown.now.value:
             await asyncio.sleep(0.02)
+        monkeypatch.setattr(lookout, "SILENT_S", 30.0)
         door.open.set()
         while "nobody" not in shown.now.value:
             await asyncio.sleep(0.02)
@@ -384,16 +376,16 @@ def cut(conn: psycopg.Connection[Any], run: Run) -> None:
 
 
 def test_a_gate_that_loses_the_runner_lock_takes_it_again_and_says_so(
-    run: Run, person: Person, terminal: Callable[..., int], conn: psycopg.Connection[Any]
+    run: Run, person: Person, terminal: Callable[..., str], conn: psycopg.Connection[Any]
 ) -> None:
     async def people() -> None:
         await person.answer(go=True, who="ann")
         shown = await person.panel(GatePanel)
         cut(conn, run)
-        assert terminal("--reason", "nobody knows the run") == 3
+        assert terminal().startswith("no run of 700_throwaway is open there")
         while "this run holds the runner lock again" not in shown.now.value:
             await asyncio.sleep(0.02)
-        assert terminal("--reason", "read it") == 0
+        assert terminal() == ""
 
     made = at_once(question.ask(two(run), "001"), people())
     assert names(made) == [("ann", "typed in the notebook"), ("bob", "pgrunbook approve")]

@@ -29,6 +29,7 @@ from pgrunbook.errors import (
     StepCancelled,
     UnknownName,
 )
+from pgrunbook.ledger import HOLD_CHAIN
 from pgrunbook.runbook import Runbook
 from pgrunbook.views.view import View
 
@@ -454,7 +455,7 @@ def test_a_record_that_the_ledger_could_not_be_told_of_says_so(
 ) -> None:
     at_once(live.gate("001"), person.answer(go=True))
     monkeypatch.setattr(binding, "CHAIN_MS", 50)
-    elsewhere.begin_and_hold("SELECT pg_advisory_xact_lock(7239847, 2)")
+    elsewhere.begin_and_hold(HOLD_CHAIN)
     said = live.record().text.splitlines()
     assert said[0].startswith("record written, event chain unbroken: ")
     assert said[1:] == [

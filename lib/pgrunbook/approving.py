@@ -29,7 +29,6 @@ from pgrunbook.views.text import visible
 __all__ = ["approve", "opened"]
 
 Detail = Mapping[str, Any]
-CHAIN = "SELECT pg_advisory_xact_lock(7239847, 2)"
 
 
 def approve(given: argparse.Namespace) -> int:
@@ -59,7 +58,7 @@ def approve(given: argparse.Namespace) -> int:
         run_id = str(here["run_id"])
         with ledger.may(), conn.transaction():
             # What the run tells meanwhile, that its gate is withdrawn perhaps, waits for this.
-            conn.execute(CHAIN)
+            ledger.hold_chain()
             _require_open(ledger, run_id, change, full)
             if go:
                 _require_asked(ledger, run_id, full, sha256, who)

@@ -27,6 +27,7 @@ __all__ = ["Ledger", "Status", "StepRow", "hold_work_lock"]
 # shared, on the session that runs a runner's scripts.
 _RUNNER_LOCK = (7239847, 1)
 _WORK_LOCK = (7239847, 3)
+HOLD_CHAIN = "SELECT pg_advisory_xact_lock(7239847, 2)"
 WORKERS_S = 10.0
 UPGRADE_S = 2.0
 _FOLDER = Path(__file__).parents[2] / "sql" / "ledger"
@@ -86,10 +87,9 @@ class Ledger:
         files = sorted(_FOLDER.glob("[0-9][0-9][0-9]_*.sql"))
         try:
             with self.may(), self.conn.transaction():
-                self.conn.execute("SELECT pg_advisory_xact_lock(%s, %s)", (_RUNNER_LOCK[0], 2))
-                installed = 0
-                if self.exists:
-                    installed = session.value(self.conn, "SELECT max(version) FROM pgrunbook.version")
+                self.hold_chain()
+                version = "SELECT max(version) FROM pgrunbook.version"
+                installed = session.value(self.conn, version) if self.exists else 0
                 self.conn.execute(f"SET LOCAL lock_timeout = {UPGRADE_S * 1000:.0f}".encode())
                 for file in files:
                     if int(file.name[:3]) > installed:
@@ -159,6 +159,10 @@ class Ledger:
         """Write the texts of scripts, by their SHA-256, that the ledger does not keep yet."""
         with self.may():
             archive.keep(self.conn, scripts)
+
+    def hold_chain(self) -> None:
+        """Let nobody else append an event before the open transaction ends."""
+        self.conn.execute(HOLD_CHAIN)
 
     def finish_run(self, run_id: str, outcome: str) -> None:
         """Write how a run ended."""

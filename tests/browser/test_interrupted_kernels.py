@@ -6,7 +6,6 @@ What a page makes of it is for test_interruptions.py: here the front end is scri
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,12 +14,10 @@ from typing import Any
 import psycopg
 import pytest
 import throwaway
-from faults.proxy import Door, Point, Wire
+from faults.proxy import Door, Point, Wire, behind_a_door
 from jupyter_client.manager import start_new_kernel
 from psycopg.conninfo import make_conninfo
 from test_kernels import OPENED, FrontEnd
-
-from pgrunbook import server as embedded
 
 Conn = psycopg.Connection[dict[str, Any]]
 
@@ -181,12 +178,10 @@ def desk(target: str, conn: Conn, tmp_path: Path) -> Iterator[Desk]:
 
 
 @pytest.fixture
-def door(server: embedded.Server, database: str) -> Iterator[Door]:
+def door(database: str) -> Iterator[Commits]:
     """A way to the server that can be cut."""
-    with tempfile.TemporaryDirectory(prefix="door-") as folder:
-        made = Commits(Path(folder), server.data / f".s.PGSQL.{embedded.SETTINGS['port']}")
+    with behind_a_door(database, Commits) as (made, _):
         yield made
-        made.close()
 
 
 class Commits(Door):

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
@@ -238,12 +239,15 @@ class Door:
             _send(wire.server, unit)
 
 
+D = TypeVar("D", bound=Door)
+
+
 @contextlib.contextmanager
-def before(conninfo: str) -> Iterator[tuple[Door, str]]:
-    """Give a door before a server, and the connection string that leads through it."""
+def behind_a_door(conninfo: str, kind: type[D]) -> Iterator[tuple[D, str]]:
+    """Give a door of some kind before a server, and the connection string that leads through it."""
     named = conninfo_to_dict(conninfo)
     # A socket's path has about 100 bytes.
     with tempfile.TemporaryDirectory(prefix="pgrunbook-door-", dir=suite.place()) as folder:
-        door = Door(Path(folder), Path(str(named["host"])) / f".s.PGSQL.{named.get('port', 5432)}")
+        door = kind(Path(folder), Path(str(named["host"])) / f".s.PGSQL.{named.get('port', 5432)}")
         with contextlib.closing(door):
             yield door, make_conninfo(conninfo, host=folder)
