@@ -198,6 +198,15 @@ def test_a_gate_that_was_left_without_an_answer_is_told_until_somebody_answers(r
     assert told not in bearings.of_run(run).places[0].why
 
 
+def test_a_gate_that_was_left_while_the_server_was_silent_was_asked_until_then(run: Run) -> None:
+    run.deciding.asked = "001"
+    run.deciding.leave("the cell was stopped before anybody answered", server=False)
+    (entry,) = [one for one in run.binding.journal.pending() if one["step"]]
+    # The ledger is told only now.
+    run.binding.begin_writing()
+    assert f"in run {run.run_id} until {entry['at']}, and left" in bearings.of_run(run).places[0].why
+
+
 def test_a_way_back_that_was_interrupted_left_something(run: Run, conn: Conn) -> None:
     throwaway.apply(run, "001")
     mark(conn, "001_add_note", "rolling back")
@@ -207,6 +216,33 @@ def test_a_way_back_that_was_interrupted_left_something(run: Run, conn: Conn) ->
         "rolling back",
         "its way back was begun and not finished; what it had not undone is still there",
     )
+
+
+@pytest.mark.parametrize(
+    ("step", "gate", "to", "command"),
+    [
+        ("001_add_note", "rollback", "", "pgrunbook rollback 700_throwaway"),
+        ("003_require_code", "rollback to 002", 'to="002"', "pgrunbook rollback 700_throwaway --to 002"),
+    ],
+)
+def test_a_way_back_that_was_cut_between_its_files_is_gone_on_with_and_no_further(
+    conn: Conn, database: str, tmp_path: Path, step: str, gate: str, to: str, command: str
+) -> None:
+    conn.execute(throwaway.TABLE)
+    way = throwaway.FILES[f"rollback/{step}.sql"]
+    files = {f"rollback/{step}.sql": None, f"rollback/{step}.1.sql": way, f"rollback/{step}.2.sql": way}
+    chosen = throwaway.write(tmp_path / "changes", throwaway.changed(files))
+    with throwaway.running(chosen, database, tmp_path) as made:
+        done = int(step[:3])
+        throwaway.apply(made, *(f"{number:03}" for number in range(1, done + 1)))
+        mark(conn, step, "rolling back")
+        call = f'await runbook.gate("{gate}"), then await runbook.roll_back({to})'
+        assert where(made)[1:] == (call, "apply cannot go on from there")
+        made.close()
+        elsewhere = bearings.of_change(made.ledger, chosen, made.facts.cluster)
+        assert elsewhere.call == f"the notebook 700_throwaway and in it {call}; or {command}"
+        throwaway.roll_back(made, gate.removeprefix("rollback").removeprefix(" to ") or None)
+        assert states(bearings.of_run(made))[:done] == ["done"] * (done - 1) + ["rolled back"]
 
 
 def test_an_invalid_index_is_told_whatever_the_ledger_says(run: Run, conn: Conn) -> None:

@@ -135,6 +135,33 @@ TEXTS: list[tuple[RunbookError, int, str]] = [
         '  next: let an administrator run: GRANT "bob", "cid" TO "ann"',
     ),
     (
+        errors.LedgerRefused(
+            where="service shop",
+            user="ann",
+            reason="permission denied for schema pgrunbook",
+            there=True,
+            owners=["bob"],
+            reading=True,
+        ),
+        1,
+        "role 'ann' cannot read the ledger (schema pgrunbook) in service shop\n"
+        "  permission denied for schema pgrunbook\n"
+        '  next: let an administrator run: GRANT USAGE ON SCHEMA pgrunbook TO "ann";'
+        ' GRANT SELECT ON ALL TABLES IN SCHEMA pgrunbook TO "ann";'
+        ' for one that writes too, let an administrator run: GRANT "bob" TO "ann"',
+    ),
+    (
+        errors.SignalUntold(
+            done="pid 7: its session was ended, it is out of the way",
+            reason="permission denied for table event",
+            next_step="ask",
+        ),
+        1,
+        "pid 7: its session was ended, it is out of the way\n"
+        "  the ledger does not know that: permission denied for table event\n"
+        "  next: keep this text with who asked and why, since nothing else tells it; before the next one ask",
+    ),
+    (
         errors.LedgerInUse(where="service shop", seconds=2),
         3,
         "the ledger (schema pgrunbook) in service shop cannot be upgraded: a table of it is in use\n"
@@ -149,7 +176,7 @@ TEXTS: list[tuple[RunbookError, int, str]] = [
         "040_x is not rolled back: 1 object depends on what it would drop\n"
         "  011_goal: view v depends on table goal\n"
         "  next: drop or change them and call again, or keep 011_goal and what is before it"
-        ' (to="011", or --to 011); nothing was undone',
+        ' (gate("rollback to 011"), then roll_back(to="011"), or --to 011); nothing was undone',
     ),
     (
         errors.RunnerBusy(where="service shop", holder="pgrunbook control (pid 5, role 'ann')", since="noon"),
@@ -576,11 +603,12 @@ TEXTS: list[tuple[RunbookError, int, str]] = [
         "  next: do the same again: it connects anew and reads where each step stands",
     ),
     (
-        errors.ServerSilent(step="001_a", where="service shop", seconds=3.0),
+        errors.ServerSilent(step="001_a", where="service shop", reason="the server has not answered for 3 s"),
         3,
-        "the GO to 001_a was not accepted: service shop has not answered for 3 s\n"
-        "  whether somebody said NO-GO at another terminal is not known; nothing was run\n"
-        "  next: see that network and server are well and nobody locks schema pgrunbook, then ask the gate again",
+        "the GO to 001_a was not accepted: the server has not answered for 3 s\n"
+        "  whether somebody said NO-GO at another terminal is not known from service shop; nothing was run\n"
+        "  next: see that network and server are well, connections are free and nobody locks schema pgrunbook,"
+        " then ask the gate again",
     ),
     (
         errors.OtherCluster(change="001_a", was="system 1, timeline 1", now="system 1, timeline 2"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,8 @@ import pytest
 import throwaway
 from test_ticking import LIST
 
-from pgrunbook import lookout, obstacles
+from pgrunbook import lookout, obstacles, session
+from pgrunbook.errors import CannotConnect
 from pgrunbook.gate import TERMINAL
 from pgrunbook.lookout import Lookout
 from pgrunbook.run import Run
@@ -137,3 +139,51 @@ def test_what_was_heard_counts_although_the_look_after_it_failed(
     assert out.run.deciding.take_in(look.told)
     assert not out.run.deciding.take_in(look.told)
     assert not out.look().told
+
+
+# -- connections that are long in coming --------------------------------------------------------------
+
+
+def test_a_server_that_was_long_in_connecting_is_not_hung_up_on_at_once(
+    out: Lookout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect, hung_up = session.connect, []
+
+    def slow(*arguments: Any, **options: Any) -> Any:
+        conn = connect(*arguments, **options)
+        # It took very long.
+        out._began = float("-inf")
+        return conn
+
+    async def scene() -> bool:
+        while (look := out.poll()) is None:
+            await asyncio.sleep(0)
+        return look.heard
+
+    monkeypatch.setattr(lookout, "SILENT_S", 30.0)
+    monkeypatch.setattr(session, "connect", slow)
+    monkeypatch.setattr(session, "hang_up", hung_up.append)
+    assert asyncio.run(scene())
+    assert hung_up == []
+
+
+@pytest.mark.parametrize("patient", [True, False])
+def test_who_is_patient_waits_for_a_connection_that_has_to_be_made(
+    run: Run, monkeypatch: pytest.MonkeyPatch, patient: bool
+) -> None:
+    monkeypatch.setattr(lookout, "CONNECT_S", 60.0)
+    monkeypatch.setattr(lookout, "SILENT_S", 0.0)
+    with leaving(Lookout(run, "001")) as made:
+        look = asyncio.run(made.last(patient=patient))
+    assert (look.heard, look.why) == (patient, "" if patient else "the server has not answered for 3 s")
+
+
+def test_a_server_that_refuses_is_not_called_silent(out: Lookout, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = CannotConnect(where="here", reason="sorry, too many clients already", next_step="wait")
+
+    def connect(*_: object, **__: object) -> None:
+        raise refused
+
+    monkeypatch.setattr(session, "connect", connect)
+    look = asyncio.run(out.last(patient=True))
+    assert (look.heard, look.why) == (False, str(refused).splitlines()[0])

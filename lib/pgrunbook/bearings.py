@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pgrunbook import concurrent, forecast, obstacles, session, standing
+from pgrunbook import concurrent, evidence, forecast, obstacles, session, standing
 from pgrunbook.apply import missing
 from pgrunbook.change import Change, Step
 from pgrunbook.errors import GateClosed, RunbookError
+from pgrunbook.gate import way_back
 from pgrunbook.history import UNANSWERED
 from pgrunbook.ledger import Ledger, Status, StepRow
-from pgrunbook.run import ROLLBACK, Run
+from pgrunbook.run import Run
 
 __all__ = ["Bearings", "Place", "of_change", "of_run"]
 
@@ -90,6 +91,9 @@ def of_change(ledger: Ledger, change: Change, cluster: str) -> Bearings:
     elif first.state == RUNNING:
         primary = " on the primary" if first.why == UNKNOWN else ""
         call, why = f"pgrunbook status {change.name}{primary}", first.why
+    elif _is_half_undone(first):
+        cell, command = _undo_the_rest(change, first.step)
+        call, why = f"the notebook {change.name} and in it {cell}; or {command}", ""
     else:
         call = f'the notebook {change.name}, preflight and the cell await runbook.gate("{first.step.number}")'
         call, why = f"{call}; or pgrunbook apply {change.name}", ""
@@ -103,11 +107,8 @@ def _next(run: Run, first: Place | None) -> tuple[str, str]:
     step = first.step
     if first.state == RUNNING:
         return "runbook.status() again", f"{step.number} is at work: {first.why}"
-    if first.state == Status.ROLLING_BACK.value and len(step.rollback) > 1:
-        return (
-            f'await runbook.gate("{ROLLBACK}"), then runbook.roll_back',
-            "its way back was begun and not finished",
-        )
+    if _is_half_undone(first):
+        return _undo_the_rest(run.change, step)[0], "apply cannot go on from there"
     if others := missing(run.binding, run.change):
         return f'Runbook.open("{others[0]}")', f"{others[0]} has to be applied before"
     if run.board is None:
@@ -133,6 +134,20 @@ def _next(run: Run, first: Place | None) -> tuple[str, str]:
             f"the window is too short: it ends {fit.left}, the step takes {fit.takes}, reserve {fit.reserve}",
         )
     return call, ""
+
+
+def _is_half_undone(place: Place) -> bool:
+    """Return whether some files of its way back may be done and others not: only a rollback goes on from there."""
+    return place.state == Status.ROLLING_BACK.value and len(place.step.rollback) > 1
+
+
+def _undo_the_rest(change: Change, step: Step) -> tuple[str, str]:
+    """Return the cells and the command that undo a step and keep those before it."""
+    before = change.steps[: change.steps.index(step)]
+    to = before[-1].number if before else None
+    kept, option = (f'to="{to}"', f" --to {to}") if to else ("", "")
+    cells = f'await runbook.gate("{way_back(to)}"), then await runbook.roll_back({kept})'
+    return cells, f"pgrunbook rollback {change.name}{option}"
 
 
 def _why_closed(run: Run, name: str, sha256: str) -> str:
@@ -184,7 +199,7 @@ def _unanswered(ledger: Ledger, change: Change) -> dict[str, str]:
     return {
         one[
             "step"
-        ]: f"its gate was asked in run {one['run_id']} until {one['at']}, and left without an answer:"
+        ]: f"its gate was asked in run {one['run_id']} until {evidence.at(one)}, and left without an answer:"
         f" {one['detail'].get('reason', '')}"
         for one in left
         if one["id"] > answered.get(one["step"], 0)
@@ -264,7 +279,7 @@ def _elsewhere(step: Step, row: StepRow, cluster: str) -> str:
 def _remedies(ledger: Ledger, change: Change) -> Mapping[str, str]:
     found = {remedy.name: "not run" for remedy in change.remedies}
     words = {"remedy applied": "applied", "remedy undone": "undone", "remedy stopped": "stopped",
-             "remedy started": "started"}  # fmt: skip
+             "remedy started": "started", "remedy undo stopped": "partly undone"}  # fmt: skip
     if found:
         for one in ledger.events(change=change.name):
             if one["kind"] in words and one["detail"].get("remedy") in found:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
@@ -17,6 +17,7 @@ from pgrunbook.change import Change
 from pgrunbook.errors import GateClosed, RunbookError
 from pgrunbook.gate import TERMINAL, Decision, Gates, Policy, is_step, scripts, subject
 from pgrunbook.history import UNANSWERED, WITHDRAWN
+from pgrunbook.job import Cancelled
 from pgrunbook.ledger import Ledger
 from pgrunbook.ticking import Ticking
 
@@ -35,6 +36,8 @@ class Deciding:
     asked: str = ""
     """The gate whose question people have before their eyes."""
     _heard: int = 0
+    _seen: set[str] = field(default_factory=set)
+    _timeline: int = 0
 
     def require_ready(self, name: str) -> None:
         """Raise PreflightMissing, PreflightFailed or ItemsOpen when a GO to `name` would be refused anyway."""
@@ -48,26 +51,33 @@ class Deciding:
 
         The file is another than this run read, or a NO-GO came from elsewhere that nobody has seen yet.
         """
+        if not go:
+            return self.refuse(name, who=who, reason=reason, how=how)
         full, sha256 = subject(self.change, name)
         seen = self.gates.last(full)
-        if go:
-            self.require_ready(name)
-            self._require_unedited(name)
+        self.require_ready(name)
+        self._require_unedited(name)
         self.binding.begin_writing()
         # What came from elsewhere before this was about another question.
         self.hear()
-        if go:
-            self.gates.require_unopposed(full, seen=seen)
-        return self._keep(Decision(full, go, who, reason, how, sha256))
-
-    def refuse(self, name: str, *, who: str, reason: str, how: str) -> Decision:
-        """Record a NO-GO while the server does not answer: the journal keeps it until it does."""
-        full, sha256 = subject(self.change, name)
-        return self._keep(Decision(full, False, who, reason, how, sha256), note=self.binding.note_later)
-
-    def _keep(self, decision: Decision, *, note: Callable[..., None] | None = None) -> Decision:
-        (note or self.binding.note)("gate", {"who": decision.who, **decision.facts}, step=decision.step)
+        self.gates.require_unopposed(full, seen=seen)
+        decision = Decision(full, go, who, reason, how, sha256)
+        self.binding.note("gate", {"who": who, **decision.facts}, step=full)
         self.gates.record(decision)
+        return decision
+
+    def refuse(self, name: str, *, who: str, reason: str, how: str, server: bool = True) -> Decision:
+        """Record a NO-GO: it closes the gate at once, whatever becomes of the server and of the record.
+
+        Where the server does not answer, or refuses, the journal keeps it.
+        """
+        full, sha256 = subject(self.change, name)
+        decision = Decision(full, False, who, reason, how, sha256)
+        self.gates.record(decision)
+        note = self._noting(server=server, hear=True)
+        # Nothing that was heard only now came after it.
+        self.gates.record(decision)
+        note("gate", {"who": who, **decision.facts}, step=full)
         return decision
 
     def decide_by_policy(self, name: str, policy: Policy, reason: str, *, who: str) -> Decision:
@@ -89,6 +99,9 @@ class Deciding:
         """Return the events of what was decided since the last time; nothing is taken in yet. From any thread."""
         # Whom the ledger lets read nothing it lets decide nothing either, and says so there.
         with contextlib.suppress(psycopg.errors.InsufficientPrivilege), ledger.conn.transaction():
+            if self._timeline != self.binding.facts.timeline:
+                # A standby that was promoted without the last events gives their numbers again.
+                self._timeline, self._heard = self.binding.facts.timeline, 0
             asked = {"after": self._heard, "run_id": self.binding.run_id}
             return session.rows(ledger.conn, "decisions_after", asked) if ledger.exists else []
         return []
@@ -97,8 +110,9 @@ class Deciding:
         """Take in events that were told; return whether somebody at another terminal is among who decided."""
         came = False
         for row in rows:
-            if row["id"] <= self._heard:
+            if row["hash"] in self._seen:
                 continue
+            self._seen.add(row["hash"])
             self._heard = row["id"]
             told = row["detail"]
             if told.get("how") == TERMINAL:
@@ -109,10 +123,10 @@ class Deciding:
 
     def withdraw(self, *names: str, why: str) -> None:
         """Let no GO to these count any more; the ledger tells why, so that nobody elsewhere adds theirs to it."""
-        for name in names:
-            if self.gates.last(name) is not None:
-                self.binding.note(WITHDRAWN, {"reason": why}, step=name)
+        known = [name for name in names if self.gates.last(name) is not None]
         self.gates.withdraw(*names)
+        for name in known:
+            self.binding.note(WITHDRAWN, {"reason": why}, step=name)
 
     def leave(self, reason: str, *, server: bool = True) -> None:
         """Record that the question that waits now was left without an answer; does nothing where none does.
@@ -123,11 +137,18 @@ class Deciding:
             return
         self.asked = ""
         full, sha256 = subject(self.change, name)
-        if server:
-            with contextlib.suppress(RunbookError, psycopg.Error):
-                self.binding.begin_writing()
-        note = self.binding.note if server else self.binding.note_later
+        note = self._noting(server=server)
         note(UNANSWERED, {"reason": reason, "script_sha256": sha256}, step=full)
+
+    def _noting(self, *, server: bool, hear: bool = False) -> Callable[..., None]:
+        """Return how to note what has to be kept in any case: the ledger's writer where the server lets us write."""
+        if not server:
+            return self.binding.note_later
+        with contextlib.suppress(RunbookError, psycopg.Error, Cancelled):
+            self.binding.begin_writing()
+            if hear:
+                self.hear()
+        return self.binding.note
 
     def _require_unedited(self, name: str) -> None:
         for script in scripts(self.change, name):

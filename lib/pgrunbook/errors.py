@@ -172,14 +172,21 @@ class LedgerRefused(RunbookError):
         member: bool = False,
         grants_inherit: bool = True,
         superuser: bool = False,
+        of_superuser: bool = False,
+        reading: bool = False,
     ) -> None:
-        """Name the place, the role and the server's reason; `there`: the schema is.
+        """Name the place, the role and the server's reason; `there`: the schema is; `reading`: that was all it wanted.
 
         `owners` are those as whom the role may not act there; it is a `member` of them all, without inheriting their
-        rights, or of none of them.
+        rights, or of none of them. `of_superuser`: one of them is one.
         """
         self.owners = tuple(owners)
         ours, theirs = quoted(user), ", ".join(map(quoted, owners))
+        kinds = (
+            "SCHEMA pgrunbook",
+            *(f"ALL {k} IN SCHEMA pgrunbook" for k in ("TABLES", "SEQUENCES", "FUNCTIONS")),
+        )
+        grants = "; ".join(f"GRANT ALL ON {kind} TO {ours}" for kind in kinds)
         if superuser:
             way = (
                 "a superuser lacks no right: a trigger or an event trigger here raises this; ask who made it"
@@ -190,6 +197,11 @@ class LedgerRefused(RunbookError):
             way = f"let an administrator run: GRANT USAGE ON LANGUAGE {language[1]} TO {ours}"
         elif not there:
             way = f"let an administrator run: CREATE SCHEMA pgrunbook AUTHORIZATION {ours}"
+        elif owners and of_superuser and reason.startswith("must be owner"):
+            way = f"let {theirs} begin a run with this version of pgrunbook: that upgrades the ledger"
+        elif owners and of_superuser:
+            # Nobody becomes a superuser to keep a ledger.
+            way = f"let an administrator run: {grants}"
         elif owners and not member:
             way = f"let an administrator run: GRANT {theirs} TO {ours}"
         elif owners and grants_inherit:
@@ -197,14 +209,13 @@ class LedgerRefused(RunbookError):
         elif owners:
             way = f"let an administrator run: ALTER ROLE {ours} INHERIT"
         else:
-            kinds = (
-                "SCHEMA pgrunbook",
-                *(f"ALL {k} IN SCHEMA pgrunbook" for k in ("TABLES", "SEQUENCES", "FUNCTIONS")),
-            )
-            grants = "; ".join(f"GRANT ALL ON {kind} TO {ours}" for kind in kinds)
             way = f"the role owns the ledger, and its own rights were taken from it; run: {grants}"
+        if reading and way.startswith(("let an administrator run: GRANT", "let an administrator run: ALTER")):
+            tables = f"GRANT SELECT ON ALL TABLES IN SCHEMA pgrunbook TO {ours}"
+            reads = f"GRANT USAGE ON SCHEMA pgrunbook TO {ours}; {tables}"
+            way = f"let an administrator run: {reads}; for one that writes too, {way}"
         super().__init__(
-            f"role {user!r} cannot keep the ledger (schema pgrunbook) in {where}",
+            f"role {user!r} cannot {'read' if reading else 'keep'} the ledger (schema pgrunbook) in {where}",
             details=[reason],
             next_step=way,
         )
@@ -242,7 +253,7 @@ class WayBackBlocked(RunbookError):
             f"{change} is not rolled back: {objects} on what it would drop",
             details=[f"{one['step']}: {one['object']} {one['why']}" for one in found[:20]],
             next_step=f"drop or change them and call again, or keep {first} and what is before it"
-            f' (to="{number}", or --to {number}); nothing was undone',
+            f' (gate("rollback to {number}"), then roll_back(to="{number}"), or --to {number}); nothing was undone',
         )
 
 
@@ -511,6 +522,19 @@ class BlockerStays(RunbookError):
         super().__init__(f"{who} was left alone: {reason}", next_step=next_step)
 
 
+class SignalUntold(RunbookError):
+    """Something was done to a session in the way, and the ledger could not be told."""
+
+    def __init__(self, *, done: str, reason: str, next_step: str = "") -> None:
+        """Name what was done, why the ledger could not be told, and what would let it be told the next time."""
+        super().__init__(
+            done,
+            details=[f"the ledger does not know that: {reason}"],
+            next_step="keep this text with who asked and why, since nothing else tells it"
+            + (f"; before the next one {next_step}" if next_step else ""),
+        )
+
+
 class CheckFailed(RunbookError):
     """A check could not be run at all."""
 
@@ -617,13 +641,16 @@ class ServerSilent(RunbookError):
 
     exit_code = REFUSED
 
-    def __init__(self, *, step: str, where: str, seconds: float) -> None:
-        """Name what was to be approved, the place, and how long it was silent, in seconds."""
-        self.step, self.where = step, where
+    def __init__(self, *, step: str, where: str, reason: str) -> None:
+        """Name what was to be approved, the place, and why it did not tell."""
+        self.step, self.where, self.reason = step, where, reason
         super().__init__(
-            f"the GO to {step} was not accepted: {where} has not answered for {seconds:g} s",
-            details=["whether somebody said NO-GO at another terminal is not known; nothing was run"],
-            next_step="see that network and server are well and nobody locks schema pgrunbook, then ask the gate again",
+            f"the GO to {step} was not accepted: {reason}",
+            details=[
+                f"whether somebody said NO-GO at another terminal is not known from {where}; nothing was run"
+            ],
+            next_step="see that network and server are well, connections are free and nobody locks schema pgrunbook,"
+            " then ask the gate again",
         )
 
 

@@ -74,8 +74,8 @@ async def perform(
     finally:
         panel.close()
         await signals.finish()
-        # A picture that cannot be drawn must not hide the outcome.
-        with contextlib.suppress(Exception):
+        # A picture that cannot be drawn, or is not waited for, must not hide the outcome.
+        with contextlib.suppress(Exception, asyncio.CancelledError):
             if jobs := news.seen:
                 picture = await asyncio.to_thread(_picture, jobs)
                 if word:
@@ -121,8 +121,10 @@ class _Signals:
 
     async def finish(self) -> None:
         """Wait for the end of what was begun, and hang up on a server that does not answer: no signal is sent later."""
-        if self.tasks:
-            await asyncio.wait(self.tasks, timeout=SILENT_S)
+        # The step is over: whoever stops the cell now stops the waiting, and hides no outcome.
+        with contextlib.suppress(asyncio.CancelledError):
+            if self.tasks:
+                await asyncio.wait(self.tasks, timeout=SILENT_S)
         self.over = True
         for conn in self.opened:
             session.hang_up(conn)

@@ -28,6 +28,8 @@ __all__ = ["HEAR_S", "Look", "Lookout"]
 # What others decided is one read by primary key; who is in the way is a look at pg_locks.
 HEAR_S, LOOK_S = 1.0, 3.0
 TIMEOUT_MS = 1_000
+CONNECT_S = 10.0
+"""How long a GO waits for a connection that is being made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class Look:
     """Whether the server told that."""
     lost: bool = False
     """Whether the session that has to hold the runner lock is gone."""
+    why: str = ""
+    """Why not everything is known."""
 
 
 @dataclass(slots=True)
@@ -75,14 +79,20 @@ class Lookout:
             return _SILENT
         return None
 
-    async def last(self) -> Look:
-        """Return a last look, at what others have decided alone; one that takes too long has heard nothing."""
+    async def last(self, *, patient: bool = False) -> Look:
+        """Return a last look, at what others have decided alone; one that takes too long has heard nothing.
+
+        A patient one waits longer for a connection that has to be made first.
+        """
         listening = asyncio.ensure_future(asyncio.to_thread(self.look, only_hear=True))
-        await asyncio.wait({listening}, timeout=SILENT_S)
-        if listening.done():
-            return listening.result()
-        self.leave()
-        return _SILENT
+        self._began = time.monotonic()
+        while not listening.done():
+            limit = CONNECT_S if patient and (self._conn is None or self._conn.closed) else SILENT_S
+            if (left := self._began + limit - time.monotonic()) <= 0:
+                self.leave()
+                return _SILENT
+            await asyncio.wait({listening}, timeout=left)
+        return listening.result()
 
     def leave(self) -> None:
         """End the connection; a look that is under way ends by itself, and nobody waits for it."""
@@ -103,12 +113,14 @@ class Lookout:
 
     def _look(self, *, only_hear: bool) -> Look:
         told: Sequence[Mapping[str, Any]] = ()
-        heard = lost = False
+        heard, lost, why = False, False, ""
         if self._left:
             return _SILENT
         try:
             if self._conn is None or self._conn.closed:
-                self._conn = session.connect(self.run.target, purpose=f"watch {self.run.run_id}")
+                conn = session.connect(self.run.target, purpose=f"watch {self.run.run_id}")
+                # A server that let us wait so long has all its time to answer what is asked now.
+                self._began, self._conn = time.monotonic(), conn
             with session.reading(self._conn, timeout_ms=TIMEOUT_MS, lock_timeout_ms=TIMEOUT_MS):
                 ledger = Ledger(self._conn, self.run.target)
                 told, heard = self.run.deciding.told(ledger), True
@@ -126,7 +138,7 @@ class Lookout:
             self._lines = _unknown(why)
             self._looked = float("-inf")
         # What was heard is heard, whatever failed after it.
-        return Look(self._lines, told, heard, lost)
+        return Look(self._lines, told, heard, lost, why)
 
     def _close(self) -> None:
         if self._conn is not None:
@@ -158,4 +170,5 @@ def _unknown(why: str) -> Lines:
     return {"in the way": f"not known: {why}"}
 
 
-_SILENT = Look(_unknown(f"the server has not answered for {SILENT_S:.0f} s"), heard=False)
+_NO_WORD = f"the server has not answered for {SILENT_S:.0f} s"
+_SILENT = Look(_unknown(_NO_WORD), heard=False, why=_NO_WORD)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 import psycopg
 
 from pgrunbook import briefing, kernel, standing
 from pgrunbook.apply import in_place
+from pgrunbook.binding import Binding
 from pgrunbook.conduct import POLL_S, conduct
 from pgrunbook.errors import CannotConnect, GateClosed, RunbookError, ServerSilent, StoppedTooLate
 from pgrunbook.gate import Decision, Policy, is_step, person, subject
-from pgrunbook.lookout import Look, Lookout
+from pgrunbook.lookout import Lookout
 from pgrunbook.run import Run
 from pgrunbook.session import SILENT_S
 from pgrunbook.standing import Standing
@@ -53,15 +56,18 @@ async def ask(run: Run, name: str, panel: Callable[[Question], GatePanel] = Gate
             seen = run.gates.last(full)
             asked = await _stoppable(run, full, functools.partial(briefing.of, run, name, so_far=so_far))
             run.deciding.asked = name
+            shown = panel(asked)
             try:
-                answer = await _answer(run, panel(asked), lookout, full)
-            except (GateClosed, asyncio.CancelledError) as ended:
-                closed = ended if isinstance(ended, GateClosed) else _stopped(full)
-                await _leave(run, lookout, closed.reason)
-                raise closed from None
+                await _answer(run, shown, lookout, full, seen)
+            except (Exception, asyncio.CancelledError) as ended:
+                # Whatever comes after somebody has said NO-GO, they have said it.
+                if not shown.answer.given or shown.answer.go:
+                    why = _stopped(full) if isinstance(ended, asyncio.CancelledError) else ended
+                    await _tell(run, lookout, functools.partial(run.deciding.leave, _reason(why)))
+                    raise why from None
             run.deciding.asked = ""
-            if answer.given:
-                await _decide(run, name, answer, await lookout.last(), seen)
+            if shown.answer.given:
+                await _decide(run, name, shown.answer, lookout, seen)
             decided = run.gates.decisions.get(full, [])
             if so_far := _so_far(run, full, sha256):
                 if decided and not decided[-1].go:
@@ -81,19 +87,30 @@ async def _stoppable(run: Run, step: str, work: Callable[[], T], *, says: str = 
     When the cell is stopped, what the server does for it is cancelled, and a server that does not answer is hung
     up on: then it raises GateClosed, or StoppedTooLate where what the work `says` was said all the same.
     """
-    began = 0.0
-
-    def break_off() -> None:
-        nonlocal began
-        began = began or time.monotonic()
-        run.binding.break_off(at_once=time.monotonic() - began >= POLITE_S)
-
+    break_off = _BreakOff(run.binding)
     try:
         return await conduct(says, work, cancel=break_off)
-    except (RunbookError, psycopg.Error) as error:
-        if began and not (says and isinstance(error, StoppedTooLate)):
+    except StoppedTooLate:
+        if says:
+            raise
+        raise _stopped(step) from None
+    except (RunbookError, psycopg.Error):
+        if break_off.began:
             raise _stopped(step) from None
         raise
+
+
+@dataclass(slots=True)
+class _BreakOff:
+    """Ends what the run's connections wait for, when it is called, and again: politely at first."""
+
+    binding: Binding
+    began: float = 0.0
+
+    def __call__(self) -> None:
+        now = time.monotonic()
+        self.began = self.began or now
+        self.binding.break_off(at_once=now - self.began >= POLITE_S)
 
 
 def _prepare(run: Run, name: str) -> None:
@@ -101,8 +118,8 @@ def _prepare(run: Run, name: str) -> None:
     run.deciding.hear()
 
 
-async def _answer(run: Run, shown: GatePanel, lookout: Lookout, step: str) -> Answer:
-    """Return what was answered, or an answer that was not given once somebody decided elsewhere."""
+async def _answer(run: Run, shown: GatePanel, lookout: Lookout, step: str, seen: Decision | None) -> None:
+    """Return once the panel was answered, or somebody decided elsewhere: then it is another question."""
     shown.show()
     sight = Sight(shown.box)
     connection: Lines = {}
@@ -114,7 +131,8 @@ async def _answer(run: Run, shown: GatePanel, lookout: Lookout, step: str) -> An
                 if look.lost:
                     connection = {"connection": await _connect_again(run, step)}
                 shown.update({**look.lines, **connection})
-                if run.deciding.take_in(look.told):
+                run.deciding.take_in(look.told)
+                if run.gates.last(step) is not seen:
                     break
             await asyncio.sleep(POLL_S)
         if shown.answer.given:
@@ -122,17 +140,25 @@ async def _answer(run: Run, shown: GatePanel, lookout: Lookout, step: str) -> An
             shown.settle()
     finally:
         shown.close()
-    return shown.answer
 
 
-async def _leave(run: Run, lookout: Lookout, reason: str) -> None:
-    """Let the ledger hold that nobody answered, or the journal while the server does not answer."""
-    heard = (await lookout.last()).heard
-    leaving = asyncio.ensure_future(asyncio.to_thread(run.deciding.leave, reason, server=heard))
-    while not leaving.done():
-        await asyncio.wait({leaving}, timeout=SILENT_S)
-        if not leaving.done():
-            run.binding.break_off(at_once=True)
+async def _tell(run: Run, lookout: Lookout, telling: Callable[..., object]) -> None:
+    """Let the ledger hold how a question ended, or the journal while the server does not answer.
+
+    The stop button makes it shorter, and ends it never: a thread that went on would meet the next cell.
+    """
+    try:
+        heard = (await lookout.last()).heard
+    except asyncio.CancelledError:
+        heard = False
+    until = time.monotonic() + SILENT_S
+    with contextlib.suppress(StoppedTooLate):
+        await conduct(
+            "",
+            functools.partial(telling, server=heard),
+            cancel=_BreakOff(run.binding),
+            wanted=lambda: time.monotonic() >= until,
+        )
 
 
 async def _connect_again(run: Run, step: str) -> list[str]:
@@ -145,28 +171,32 @@ async def _connect_again(run: Run, step: str) -> list[str]:
     return list(run.binding.news)
 
 
-async def _decide(run: Run, name: str, answer: Answer, last: Look, seen: Decision | None) -> None:
-    """Record an answer, once what others have decided meanwhile is known."""
+async def _decide(run: Run, name: str, answer: Answer, lookout: Lookout, seen: Decision | None) -> None:
+    """Record an answer: a NO-GO whatever happens, a GO once what others have decided meanwhile is known."""
     full, _ = subject(run.change, name)
-    given: dict[str, str] = {
-        "who": run.target.redacted(answer.who or run.operator),
-        "reason": run.target.redacted(answer.reason or "no reason given"),
-        "how": TYPED,
-    }
+    who = run.target.redacted(answer.who or run.operator)
+    reason = run.target.redacted(answer.reason or "no reason given")
+    if not answer.go:
+        refuse = functools.partial(run.deciding.refuse, name, who=who, reason=reason, how=TYPED)
+        return await _tell(run, lookout, refuse)
+    last = await lookout.last(patient=True)
     run.deciding.take_in(last.told)
-    if answer.go:
-        run.gates.require_unopposed(full, seen=seen)
-    if last.heard:
-        says = f"{'GO' if answer.go else 'NO-GO'} to {full}"
-        await _stoppable(run, full, lambda: run.decide(name, go=answer.go, **given), says=says)
-    elif answer.go:
-        raise ServerSilent(step=full, where=run.target.where, seconds=SILENT_S)
-    else:
-        run.deciding.refuse(name, **given)
+    run.gates.require_unopposed(full, seen=seen)
+    if not last.heard:
+        raise ServerSilent(step=full, where=run.target.where, reason=last.why)
+    approve = functools.partial(run.decide, name, go=True, who=who, reason=reason, how=TYPED)
+    await _stoppable(run, full, approve, says=f"GO to {full}")
 
 
 def _stopped(step: str) -> GateClosed:
     return GateClosed(step=step, reason="the cell was stopped before anybody answered")
+
+
+def _reason(ended: Exception) -> str:
+    """Return why a question was left, in one line."""
+    if isinstance(ended, GateClosed):
+        return ended.reason
+    return str(ended).partition("\n")[0] or type(ended).__name__
 
 
 def _so_far(run: Run, step: str, sha256: str) -> str:

@@ -20,9 +20,6 @@ UNSEEN_S = 30.0
 SETTLING_S = 2.0
 LOST = "A live panel stood here. It is over, or its kernel is gone."
 NEXT = "Run this cell again: it tells what is true now, and nothing runs twice."
-_SILENT = (
-    f"No news for {SILENCE_S} s: the kernel does not answer, or has ended. What stands above may be over."
-)
 _STYLE = "border-left:4px solid #b91c1c;padding:.2em 0 .2em .8em;line-height:1.5"
 # Until the animation is over nobody sees the note, and each beat begins it again: no script is needed, and no server.
 _FADE = "@keyframes pgrunbook-silent{to{max-height:4em;visibility:visible}}"
