@@ -5,15 +5,15 @@ from __future__ import annotations
 import base64
 import json
 import re
-import shutil
-import subprocess
+import unicodedata
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
+import pypdf
+
 DEEP = 5
-PDF_READER = shutil.which("pdftotext")
 _RUN = re.compile(rb"[A-Za-z0-9+/_-]{24,}={0,2}")
 _PACKED = re.compile(rb"\x1f\x8b\x08|x[\x01\x5e\x9c\xda]")
 _TOKEN = re.compile(rb"%[0-9a-fA-F]{2}|\\u00[0-9a-fA-F]{2}|\\x[0-9a-fA-F]{2}|&#x?[0-9a-fA-F]{1,4};")
@@ -90,8 +90,10 @@ def _character(found: re.Match[bytes]) -> bytes:
 def of(path: Path) -> bytes:
     """Return a file's bytes, and the text of a PDF, whose letters are numbers of glyphs."""
     held = path.read_bytes()
-    if path.suffix == ".pdf" and PDF_READER:
-        held += subprocess.run([PDF_READER, str(path), "-"], capture_output=True, check=True).stdout
+    if path.suffix == ".pdf":
+        text = "\n".join(page.extract_text() for page in pypdf.PdfReader(path).pages)
+        # Without ligatures.
+        held += unicodedata.normalize("NFKC", text).encode()
     return held
 
 
