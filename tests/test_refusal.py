@@ -137,6 +137,40 @@ def test_nobody_grants_a_superuser_anything(database: str, conn: Conn) -> None:
     assert caught.value.next_step.startswith("a superuser lacks no right: ")
 
 
+def test_nobody_is_told_to_become_a_superuser_and_who_only_reads_gets_no_more_than_that(
+    ledger_of: Callable[[str], Ledger], database: str, conn: Conn
+) -> None:
+    with contextlib.closing(session.connect(Target(Kind.LIVE, database), purpose="control")) as own:
+        Ledger(own, Target(Kind.LIVE, database)).install()
+    auditor = ledger_of("auditor")
+    with pytest.raises(LedgerRefused) as caught:
+        auditor.check_chain()
+    assert str(caught.value).startswith("role 'auditor' cannot read the ledger ")
+    reads, _, writes = caught.value.next_step.partition("; for one that writes too, ")
+    assert reads == (
+        f'{ADVICE}GRANT USAGE ON SCHEMA pgrunbook TO "auditor";'
+        ' GRANT SELECT ON ALL TABLES IN SCHEMA pgrunbook TO "auditor"'
+    )
+    conn.execute(reads.removeprefix(ADVICE).encode())
+    assert auditor.check_chain().events == 0
+    with pytest.raises(LedgerRefused) as caught:
+        tell(auditor)
+    assert caught.value.next_step == writes
+    assert '"postgres"' not in writes
+    conn.execute(writes.removeprefix(ADVICE).encode())
+    auditor.install()
+    tell(auditor)
+
+
+def test_within_a_transaction_that_is_aborted_the_servers_own_refusal_is_told(
+    ledger_of: Callable[[str], Ledger], conn: Conn
+) -> None:
+    kept(ledger_of("keeper"), conn)
+    guest = ledger_of("guest")
+    with pytest.raises(psycopg.errors.InsufficientPrivilege), guest.conn.transaction():
+        guest.events(run_id="r")
+
+
 def test_a_server_that_became_read_only_is_called_so(ledger_of: Callable[[str], Ledger], conn: Conn) -> None:
     keeper = kept(ledger_of("keeper"), conn)
     keeper.conn.execute("SET default_transaction_read_only = on")

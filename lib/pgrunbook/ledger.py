@@ -275,24 +275,24 @@ class Ledger:
 
     def check_chain(self) -> Chain:
         """Return the chain's state after computing every hash again; raises ChainBroken."""
-        with self.may():
+        with self.may(reading=True):
             return chain.check(self.conn)
 
     def _rows(self, query: str, **parameters: object) -> list[dict[str, Any]]:
         if not self.exists:
             return []
-        with self.may():
+        with self.may(reading=True):
             return session.rows(self.conn, query, parameters)
 
     @contextlib.contextmanager
-    def may(self) -> Iterator[None]:
-        """Turn a missing right into LedgerRefused, with the way out; transactions are to be inside."""
+    def may(self, *, reading: bool = False) -> Iterator[None]:
+        """Turn a missing right into LedgerRefused, with the way out; not within a transaction that is aborted by it."""
         try:
             yield
-        except psycopg.errors.InsufficientPrivilege as error:
-            raise refusal.denied(self.conn, error, where=self.target.where) from None
-        except psycopg.errors.ReadOnlySqlTransaction:
-            raise refusal.read_only(self.conn, where=self.target.where) from None
+        except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction) as error:
+            if self.conn.info.transaction_status is TransactionStatus.INERROR:
+                raise
+            raise refusal.of(self.conn, error, where=self.target.where, reading=reading) from None
 
 
 def hold_work_lock(conn: Connection) -> None:

@@ -10,6 +10,7 @@ WITH place AS (
 )
 SELECT pg_get_userbyid(owner)::text AS owner,
        pg_has_role(owner, 'USAGE') AS inherits,
-       pg_has_role(owner, 'MEMBER') AS member
+       pg_has_role(owner, 'MEMBER') AS member,
+       (SELECT rolsuper FROM pg_catalog.pg_roles WHERE oid = owner) AS superuser
   FROM owners
  ORDER BY 1;
