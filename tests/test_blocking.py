@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,9 +12,12 @@ import psycopg
 import pytest
 from jsonschema import Draft202012Validator
 from operating import AT_ONCE, Desk, ended
+from psycopg.conninfo import make_conninfo
 from throwaway import NAME
 
 from pgrunbook import records
+from pgrunbook.binding import Binding
+from pgrunbook.errors import LedgerRefused
 
 if TYPE_CHECKING:
     from conftest import Elsewhere
@@ -113,6 +117,45 @@ def test_without_a_run_it_is_kept_as_a_run_of_its_own(desk: Desk, elsewhere: Els
     page = (desk.records / runs[1] / "record.html").read_text()
     assert "Sessions cancelled or ended" in page
     assert "CHG-8" in page.partition("Sessions cancelled or ended")[2]
+
+
+def test_what_could_not_be_kept_is_not_done(
+    desk: Desk, elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere.begin_and_hold("SELECT count(*) FROM things")
+
+    def refused(_binding: Binding) -> None:
+        raise LedgerRefused(where="there", user="ann", reason="permission denied for database shop")
+
+    monkeypatch.setattr(Binding, "begin_writing", refused)
+    said = desk("blockers", NAME, "--end", str(elsewhere.pid), "--reason", "CHG-7")
+    assert (said.code, said.err.partition(":")[0]) == (1, "LedgerRefused")
+    assert elsewhere.execute("SELECT 1 AS x") == [{"x": 1}]
+
+
+def test_what_was_done_is_said_where_the_ledger_of_the_run_refuses_it(
+    desk: Desk, eventually: Eventually
+) -> None:
+    with desk.looking() as conn, contextlib.ExitStack() as after:
+        conn.execute(
+            "CREATE ROLE reader LOGIN; CREATE ROLE helper LOGIN; GRANT SELECT ON things TO reader;"
+            " GRANT pg_signal_backend, pg_read_all_stats TO helper"
+        )
+        after.callback(conn.execute, "DROP OWNED BY helper, reader; DROP ROLE helper, reader")
+        reader = psycopg.connect(make_conninfo(desk.database, user="reader"))
+        after.callback(reader.close)
+        reader.execute("SELECT count(*) FROM things")
+        process = desk.start("apply", NAME, *AT_ONCE)
+        eventually(lambda: desk.has_ledger and desk.statuses == ["running"], timeout=30)
+        conn.execute(
+            "GRANT USAGE ON SCHEMA pgrunbook TO helper; GRANT SELECT ON ALL TABLES IN SCHEMA pgrunbook TO helper"
+        )
+        pid, helper = reader.info.backend_pid, make_conninfo(desk.database, user="helper")
+        said = desk("blockers", NAME, "--end", str(pid), "--reason", "CHG-7", PGRUNBOOK_TARGET=helper)
+        assert ended(process).code == 0
+    assert said.code == 1
+    assert said.err.startswith(f"SignalUntold: pid {pid}: its session was ended, it is out of the way\n")
+    assert "the ledger does not know that: role 'helper' cannot keep the ledger " in said.err
 
 
 def test_only_who_is_in_the_way_is_ended_and_only_with_a_reason(desk: Desk, elsewhere: Elsewhere) -> None:

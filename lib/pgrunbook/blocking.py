@@ -8,10 +8,13 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+import psycopg
+
 from pgrunbook import change as changes
 from pgrunbook import obstacles, session, signalling, target
+from pgrunbook.binding import tell
 from pgrunbook.change import Change, Step
-from pgrunbook.errors import BlockerStays, ReasonMissing
+from pgrunbook.errors import BlockerStays, ReasonMissing, RunbookError, SignalUntold
 from pgrunbook.headless import Opened, say
 from pgrunbook.identity import operator_name
 from pgrunbook.ledger import Ledger, Status
@@ -58,32 +61,52 @@ def _end(
     shown: Blocker,
 ) -> int:
     """End what was asked for, and keep it in the ledger whatever came of it."""
-    who = operator_name()
-    came: Ended | BlockerStays
-    try:
-        came = signalling.end(conn, shown, statement_only=given.cancel is not None)
-    except BlockerStays as error:
-        came = error
-    kind, detail = signalling.event_of(shown, who, came)
-    kept = {**detail, "reason_given": given.reason, "asked_from": "the command line"}
     if running:
-        Ledger(conn, bound).event(
-            run_id=running["run_id"],
-            change=running["change"],
-            step=step if running["change"] == given.change else "",
-            kind=kind,
-            actor=who,
-            detail=kept,
-        )
+        came, kind, kept = _ended(given, conn, shown)
+        try:
+            with Ledger(conn, bound).may():
+                tell(
+                    Ledger(conn, bound),
+                    run_id=running["run_id"],
+                    change=running["change"],
+                    step=step if running["change"] == given.change else "",
+                    kind=kind,
+                    actor=kept["who"],
+                    detail=kept,
+                )
+        except (RunbookError, psycopg.Error) as error:
+            done = came.found if isinstance(came, BlockerStays) else str(came)
+            reason, way = (
+                (error.found, error.next_step) if isinstance(error, RunbookError) else (str(error), "")
+            )
+            raise SignalUntold(
+                done=done, reason=bound.redacted(reason).strip().splitlines()[0], next_step=way
+            ) from None
     else:
+        # What could not be kept is not done.
         with Opened(given) as run:
             run.binding.begin_writing()
+            came, kind, kept = _ended(given, conn, shown)
             run.binding.note(kind, kept, step=step)
             run.finish(kind)
     if isinstance(came, BlockerStays):
         raise came
     say(given, str(came), {"pid": shown.pid, "done": True, "gone": came.gone, "event": kind})
     return 0
+
+
+def _ended(
+    given: argparse.Namespace, conn: Connection, shown: Blocker
+) -> tuple[Ended | BlockerStays, str, Mapping[str, Any]]:
+    """Return what came of it, and the event about it."""
+    came: Ended | BlockerStays
+    who = operator_name()
+    try:
+        came = signalling.end(conn, shown, statement_only=given.cancel is not None)
+    except BlockerStays as error:
+        came = error
+    kind, detail = signalling.event_of(shown, who, came)
+    return came, kind, {**detail, "reason_given": given.reason, "asked_from": "the command line"}
 
 
 def _running(ledger: Ledger) -> Mapping[str, Any]:
