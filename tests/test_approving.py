@@ -6,10 +6,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 import throwaway
 from operating import AT_ONCE, GO, Desk, ended
 from throwaway import NAME
+
+from pgrunbook import approving
+from pgrunbook.ledger import HOLD_CHAIN
 
 if TYPE_CHECKING:
     from conftest import Elsewhere
@@ -173,6 +177,32 @@ def test_the_second_person_sees_what_the_gate_shows_before_they_say_go(
     assert said.facts["about"]["stays"] == "1 step: 001"
     came = ended(going)
     assert (came.code, desk.statuses) == (0, ["done", "rolled back", "rolled back"]), came.err
+
+
+def test_who_decides_waits_for_no_look_that_fails_nor_long_for_a_ledger_that_is_held(
+    desk: Desk, elsewhere: Elsewhere, eventually: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    going = desk.start("apply", NAME, *TWO, "--window-ends", "2999-01-01 04:00Z")
+    eventually(asked(desk, STEPS[0]))
+    about = desk("approve", NAME, "001", "--show", "--json").facts["about"]
+    assert about["window"].startswith("ends at 2999-01-01 04:00:00 UTC, ")
+    assert "; reserve " in about["window"], "as the gate says it where the run is"
+    elsewhere.begin_and_hold(HOLD_CHAIN)
+    monkeypatch.setattr(approving, "CHAIN_MS", 50)
+    no = ("approve", NAME, "001", "--no-go", "--reason", "no backup")
+    held = desk(*no, PGRUNBOOK_OPERATOR="bob")
+    assert (held.code, held.out) == (3, "")
+    assert "001_add_note was not approved: somebody has been writing to the ledger for 0.05 s; " in held.err
+    elsewhere.release()
+
+    def fails(*_what: object) -> None:
+        raise psycopg.errors.InsufficientPrivilege("permission denied for schema shop\nLINE 1")
+
+    monkeypatch.setattr(approving, "in_the_way", fails)
+    said = desk(*no, "--json", PGRUNBOOK_OPERATOR="bob")
+    assert (said.code, said.facts["go"]) == (0, False)
+    assert said.facts["about"]["in the way"] == "not known: permission denied for schema shop"
+    assert ended(going).code == 3
 
 
 def test_the_undo_of_a_remedy_waits_for_a_go_of_its_own(desk: Desk, eventually: Callable[..., Any]) -> None:

@@ -129,10 +129,19 @@ def test_who_may_hold_the_rows_of_a_remedy_is_in_its_way_and_no_reader_is(
     assert here(run, name) == ["nobody"]
 
 
+def test_of_a_table_that_the_search_path_hides_nobody_knows_who_is_in_the_way(run: Run, conn: Conn) -> None:
+    assert here(run, "001") == ["nobody"]
+    run.control.execute("SET search_path TO pg_catalog")
+    assert here(run, "001") == ["not known of things: this role's search path does not find it"]
+    conn.execute("DROP TABLE things")
+    assert here(run, "001") == ["nobody"], "there is no such table to hold"
+
+
 def test_who_is_in_the_way_of_a_rollback_is_told_as_far_as_it_goes(
     run: Run, elsewhere: Any, eventually: Callable[..., Any]
 ) -> None:
-    elsewhere.begin_and_hold("SELECT count(*) FROM things")
+    # Of a younger one nobody is told anyway.
+    elsewhere.begin_and_hold("SELECT count(*), pg_sleep(0.1) FROM things")
     assert here(run, "rollback") == ["nobody"], "there is nothing to undo"
     elsewhere.release()
     throwaway.apply(run, "001")

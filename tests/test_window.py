@@ -62,6 +62,9 @@ def test_a_moment_is_spelled_with_its_zone() -> None:
     assert window.spelled(NOW) == "2026-11-21 22:00:00 UTC"
     west = timezone(timedelta(hours=-3, minutes=-30))
     assert window.spelled(NOW.astimezone(west)) == "2026-11-21 18:30:00 UTC-03:30"
+    for moment in (ends, NOW, NOW.astimezone(west)):
+        assert window.told(window.spelled(moment)) == moment.replace(microsecond=0)
+    assert [window.told(text) for text in ("", "soon", "2026-11-21 22:00:00", "soon UTC")] == [None] * 4
 
 
 def test_a_moment_may_be_given_as_one() -> None:

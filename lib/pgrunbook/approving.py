@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import getpass
+import contextlib
 import os
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import psycopg
+
 from pgrunbook import change as changes
-from pgrunbook import session, target
+from pgrunbook import history, session, target, window
+from pgrunbook.binding import CHAIN_MS
 from pgrunbook.change import Change
 from pgrunbook.errors import ApprovalRefused, GateClosed, ReasonMissing
 from pgrunbook.gate import TERMINAL, is_step, person, subject
 from pgrunbook.headless import Progress, say
 from pgrunbook.history import WITHDRAWN
-from pgrunbook.identity import operator_name
+from pgrunbook.identity import operator_name, system_user
 from pgrunbook.ledger import Ledger, Status, StepRow
 from pgrunbook.lookout import HEAR_S
 from pgrunbook.reach import Reach, in_the_way, where
@@ -42,6 +45,8 @@ def approve(given: argparse.Namespace) -> int:
     with session.connect(bound, purpose="approve") as conn:
         # Beside the runner: who approves is not who applies.
         facts = session.bind(conn, bound)
+        # Whoever holds a table that is looked at, or the chain of events, is not waited for any longer.
+        conn.execute(f"SET lock_timeout = {CHAIN_MS}".encode())
         ledger = Ledger(conn, bound)
         running = ledger.running()
         here = running[0] if running and running[0]["change"] == change.name else None
@@ -56,7 +61,7 @@ def approve(given: argparse.Namespace) -> int:
                 next_step="the first GO is given where the run is, in its notebook or with apply; then approve it here",
             )
         run_id = str(here["run_id"])
-        with ledger.may(), conn.transaction():
+        with _in_time(full), ledger.may(), conn.transaction():
             # What the run tells meanwhile, that its gate is withdrawn perhaps, waits for this.
             ledger.hold_chain()
             _require_open(ledger, run_id, change, full)
@@ -75,7 +80,7 @@ def approve(given: argparse.Namespace) -> int:
                     "how": TERMINAL,
                     "script_sha256": sha256,
                     "role": facts.user,
-                    "system_user": getpass.getuser(),
+                    "system_user": system_user(),
                 },
             )
         if not go and _going(ledger, run_id, change, full) is not None:
@@ -91,22 +96,46 @@ def approve(given: argparse.Namespace) -> int:
     return 0
 
 
+@contextlib.contextmanager
+def _in_time(step: str) -> Iterator[None]:
+    """Turn a wait for the ledger that was too long into ApprovalRefused."""
+    try:
+        yield
+    except psycopg.errors.LockNotAvailable:
+        raise ApprovalRefused(
+            step=step,
+            reason=f"somebody has been writing to the ledger for {CHAIN_MS / 1000:g} s; nothing was recorded",
+            next_step="call again; if it lasts, see whose transaction in that database does not end",
+        ) from None
+
+
 def _about(ledger: Ledger, facts: ServerFacts, change: Change, name: str, run_id: str) -> Mapping[str, Any]:
     """Return what the gate shows where the run is: what a GO lets run, how far, and who is in the way now."""
-    told = {one["kind"]: one["detail"] for one in ledger.events(run_id=run_id)} if run_id else {}
+    events = ledger.events(run_id=run_id) if run_id else []
+    told = {one["kind"]: one["detail"] for one in events}
     opened = told.get("run opened", {})
-    found = {one["label"]: one["rows"] for one in told.get("preflight", {}).get("checks", [])}
+    found = {one["check"]: one["rows"] for one in history.checks(events, "preflight")}
+    ends = str(opened.get("window_ends", ""))
     reach = Reach(
         ledger, change, name, int(opened.get("stall_budget_ms") or Budgets().stall_ms), told.get("rehearsed"),
-        found.get(f"preflight/{name}.sql"),
+        found.get(f"preflight/{name}.sql"), window.told(ends),
     )  # fmt: skip
-    window = {"window": f"ends at {opened['window_ends']}"} if opened.get("window_ends") else {}
     return {
         "where": where(ledger.target, facts),
-        **reach.lines(),
-        **window,
-        "in the way": in_the_way(ledger.conn, ledger, change, name),
+        **({"window": f"ends at {ends}"} if ends else {}),
+        **_looked(ledger, "reach", reach.lines),
+        **_looked(
+            ledger, "in the way", lambda: {"in the way": in_the_way(ledger.conn, ledger, change, name)}
+        ),
     }
+
+
+def _looked(ledger: Ledger, what: str, look: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return what a look finds, or that it is not known: a NO-GO must not fail by it."""
+    try:
+        return look()
+    except psycopg.Error as error:
+        return {what: f"not known: {ledger.target.redacted(str(error)).strip().splitlines()[0]}"}
 
 
 def _in_lines(about: Mapping[str, Any]) -> str:

@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from pgrunbook import events
 from pgrunbook.change import Step
 from pgrunbook.gate import ROLLBACK, goes_back, is_step, scripts
-from pgrunbook.reach import Reach, where
+from pgrunbook.reach import SHOWN, Reach, where
 from pgrunbook.run import Run
 from pgrunbook.views.gate_panel import Question
 from pgrunbook.views.units import counted
 
 __all__ = ["of"]
 
-SHOWN = 6
 STAYS = "the step does not run, and Run All ends here."
 
 

@@ -10,7 +10,7 @@ from pgrunbook.checklist import Item
 from pgrunbook.detail import shorten
 from pgrunbook.evidence import at
 
-__all__ = ["UNANSWERED", "WITHDRAWN", "WRITTEN", "heading", "summarise"]
+__all__ = ["UNANSWERED", "WITHDRAWN", "WRITTEN", "checks", "heading", "summarise"]
 
 Event = Mapping[str, Any]
 NOTHING = "-"
@@ -72,10 +72,10 @@ def summarise(run_id: str, events: Sequence[Event], *, chain: str) -> dict[str, 
             one.row
             for one in checklist.checked([Item(**item) for item in opened.get("checklist", [])], events)
         ),
-        "checks": tuple(_checks(events, "preflight")),
+        "checks": tuple(checks(events, "preflight")),
         "steps": tuple(steps),
         "remedies": tuple(_remedy(event) for event in events if event["kind"].startswith("remedy ")),
-        "verification": tuple(_checks(events, "verified")),
+        "verification": tuple(checks(events, "verified")),
         "rollbacks": tuple(
             _step(event)
             for event in events
@@ -183,7 +183,7 @@ def _step(event: Event) -> dict[str, Any]:
     }
 
 
-def _checks(events: Sequence[Event], kind: str) -> list[dict[str, Any]]:
+def checks(events: Sequence[Event], kind: str) -> list[dict[str, Any]]:
     """Return each check as it was asked last; those that were asked again before a step are in their places."""
     found: dict[str, Mapping[str, Any]] = {}
     for event in events:

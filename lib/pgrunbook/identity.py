@@ -7,12 +7,20 @@ import os
 import secrets
 from datetime import UTC, datetime
 
-__all__ = ["new_run_id", "operator_name"]
+__all__ = ["new_run_id", "operator_name", "system_user"]
 
 
 def operator_name() -> str:
     """Return who is at the keyboard: PGRUNBOOK_OPERATOR, else the name of the system's user."""
-    return os.environ.get("PGRUNBOOK_OPERATOR") or getpass.getuser()
+    return os.environ.get("PGRUNBOOK_OPERATOR") or system_user()
+
+
+def system_user() -> str:
+    """Return the name of the system's user, or its number where it has no name, as in some containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 def new_run_id(change: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from pgrunbook import forecast, gate, obstacles, patience, quarantine, standing, window
+from pgrunbook import forecast, gate, obstacles, patience, quarantine, session, standing, window
 from pgrunbook.change import Change, Script, Step
 from pgrunbook.derived import undone as way_back
 from pgrunbook.header import LockClaim
@@ -20,7 +20,7 @@ from pgrunbook.target import Kind, Target
 from pgrunbook.views.text import shorten
 from pgrunbook.views.units import counted, duration
 
-__all__ = ["Reach", "in_the_way", "where"]
+__all__ = ["SHOWN", "Reach", "in_the_way", "where"]
 
 SHOWN, BLOCKERS = 6, 4
 UNREHEARSED = "not rehearsed in this run: whether it takes other locks is not known"
@@ -181,12 +181,14 @@ def where(target: Target, facts: ServerFacts) -> list[str]:
 
 def in_the_way(conn: Connection, ledger: Ledger, change: Change, name: str) -> str | list[str]:
     """Return who would make what a gate is about wait now, oldest first; of a remedy, who may hold its rows."""
-    found = _blockers(conn, ledger, change, name)
-    if not found:
+    files = _files(ledger, change, name)
+    found, unseen = _blockers(conn, change, name, files), _unseen(conn, files)
+    if not (found or unseen):
         return "nobody"
     told = [ledger.target.redacted(line) for one in found[:BLOCKERS] for line in _told(one)]
     more = len(found) - BLOCKERS
-    return [*told, *([f"and {more} more"] if more > 0 else [])]
+    left = [f"not known of {', '.join(unseen)}: this role's search path does not find it"] if unseen else []
+    return [*told, *([f"and {more} more"] if more > 0 else []), *left]
 
 
 def _told(one: Blocker) -> list[str]:
@@ -195,18 +197,28 @@ def _told(one: Blocker) -> list[str]:
     return [str(one), *["; ".join(said)] * bool(said)]
 
 
-def _blockers(conn: Connection, ledger: Ledger, change: Change, name: str) -> list[Blocker]:
+def _files(ledger: Ledger, change: Change, name: str) -> Sequence[Script]:
+    if gate.is_step(change, name):
+        return [change.step(name).migrate]
+    if gate.goes_back(name):
+        steps = _undone(change, name, ledger.steps(change.name))
+        return [script for step, _ in steps for script in step.rollback]
+    return gate.scripts(change, name)
+
+
+def _unseen(conn: Connection, files: Sequence[Script]) -> list[str]:
+    tables = {claim.table for script in files for claim in script.header.locks}
+    tables.update(table for script in files for table in script.repairs)
+    return [row["name"] for row in session.rows(conn, "unseen_tables", {"tables": sorted(tables)})]
+
+
+def _blockers(conn: Connection, change: Change, name: str, files: Sequence[Script]) -> list[Blocker]:
     if gate.is_step(change, name):
         return [one.blocker for one in obstacles.obstacles(conn, [change.step(name)])]
     if gate.goes_back(name):
-        steps = _undone(change, name, ledger.steps(change.name))
-        return obstacles.ahead(conn, [script for step, _ in steps for script in step.rollback])
+        return obstacles.ahead(conn, files)
     # All but readers: who has written, or locked rows to do so, may hold those that it wants.
-    claims = [
-        LockClaim(LockMode.EXCLUSIVE, table)
-        for script in gate.scripts(change, name)
-        for table in script.repairs
-    ]
+    claims = [LockClaim(LockMode.EXCLUSIVE, table) for script in files for table in script.repairs]
     return [one for one in patience.blockers(conn, claims) if one.age_ms >= patience.OLD_MS]
 
 

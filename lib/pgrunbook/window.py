@@ -8,7 +8,7 @@ from datetime import datetime, time, timedelta
 
 from pgrunbook.errors import BadWindow
 
-__all__ = ["VARIABLE", "from_environment", "read", "spelled"]
+__all__ = ["VARIABLE", "from_environment", "read", "spelled", "told"]
 
 VARIABLE = "PGRUNBOOK_WINDOW_ENDS"
 # fromisoformat() also takes a date alone, and 04 for an hour: an operator may mean another moment by them.
@@ -55,6 +55,19 @@ def spelled(ends: datetime) -> str:
     zone = f"UTC{offset[:3]}:{offset[3:5]}" if offset.strip("+-0") else "UTC"
     known = f" ({name})" if name and not name.startswith(("UTC", "GMT")) else ""
     return f"{ends:%Y-%m-%d %H:%M:%S} {zone}{known}"
+
+
+def told(text: str) -> datetime | None:
+    """Return the moment that `spelled` has spelled, or None for any other text.
+
+    >>> [told(text) and told(text).isoformat() for text in ("2026-11-22 04:00:00 UTC+02:00 (EET)", "04:00")]
+    ['2026-11-22T04:00:00+02:00', None]
+    """
+    moment, known, zone = text.partition(" UTC")
+    try:
+        return datetime.fromisoformat(f"{moment}{zone.partition(' ')[0] or '+00:00'}") if known else None
+    except ValueError:
+        return None
 
 
 def _moment(text: str, now: datetime) -> datetime:
