@@ -54,7 +54,7 @@ LAYERS = (
     ("duplicates",),
     ("batch",),
     ("contracts",),
-    ("preflight", "explain", "remedy", "standing", "gate", "samples", "health", "job"),
+    ("preflight", "explain", "remedy", "standing", "gate", "samples", "job"),
     ("rehearsal", "failure", "undoing"),
     ("events", "proof"),
     ("outside",),
@@ -213,8 +213,9 @@ def test_the_rule_finds_what_breaks_it() -> None:
     assert list(circles(made_up)) == ["errors", "step", "views.charts", "views"]
 
 
-def test_no_name_is_in_the_table_twice() -> None:
+def test_each_name_in_the_table_is_there_once_and_is_a_module() -> None:
     assert len(ROW) == sum(len(row) for row in LAYERS)
+    assert ROW.keys() - {name.split(".")[0] for name in modules()} == set()
 
 
 def test_no_module_has_a_vague_name() -> None:

@@ -338,12 +338,14 @@ def test_a_timeout_for_connecting_is_ours_unless_somebody_set_one(
 def test_both_sides_of_a_connection_ask_whether_the_other_is_there(
     major: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    listening = {**embedded.SETTINGS, "listen_addresses": "127.0.0.1", "port": str(port)}
-    monkeypatch.setattr(embedded, "SETTINGS", listening)
     folder = Path(tempfile.mkdtemp(prefix="pgrunbook-test-", dir=suite.place()))
-    server = embedded.start(major, folder=folder)
+    # Nobody else is given a port that is bound; who shares it and listens, as PostgreSQL does, has it.
+    with socket.socket() as kept:
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        kept.bind(("127.0.0.1", 0))
+        listening = {"listen_addresses": "127.0.0.1", "port": str(kept.getsockname()[1])}
+        monkeypatch.setattr(embedded, "SETTINGS", {**embedded.SETTINGS, **listening})
+        server = embedded.start(major, folder=folder)
     try:
         near = make_conninfo(server.conninfo_for("postgres"), host="127.0.0.1")
         for conninfo, idle in ((near, 30), (make_conninfo(near, keepalives_idle=7), 7)):
