@@ -104,7 +104,7 @@ def test_a_build_that_waits_for_a_writer_ends_in_time_to_keep_the_window(
     elsewhere.begin_and_hold("UPDATE things SET code = code WHERE id = 1")
     with running(chosen, database, tmp_path) as made:
         made.decide_by_policy("002")
-        ends = throwaway.ends_in(made, LOCKS_S + 2)
+        ends = throwaway.ends_in(made, LOCKS_S + 5)
         with pytest.raises(WindowEnded) as caught:
             made.apply("002")
         assert datetime.now(UTC) < ends

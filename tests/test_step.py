@@ -143,7 +143,7 @@ def test_waiting_for_a_lock_ends_in_time_to_keep_the_window(
     with running(write(tmp_path, files), database, tmp_path, budgets=budgets) as run:
         run.decide_by_policy("001")
         # Time to wait in, beside the reserve.
-        ends = ends_in(run, LOCKS_S + 2)
+        ends = ends_in(run, LOCKS_S + 5)
         with pytest.raises(WindowEnded) as caught:
             run.apply("001")
         left = (ends - datetime.now(UTC)).total_seconds()
@@ -173,7 +173,7 @@ def test_a_statement_that_stops_nobody_ends_in_time_to_keep_the_window(
     files = step(slow, lock="ShareUpdateExclusive on things", head="-- estimate: 10 ms")
     with running(write(tmp_path, files), database, tmp_path) as run:
         run.decide_by_policy("001")
-        ends = ends_in(run, LOCKS_S + 2)
+        ends = ends_in(run, LOCKS_S + 5)
         with pytest.raises(WindowEnded, match="SELECT in line 5; it took longer than its estimate"):
             run.apply("001")
         assert datetime.now(UTC) < ends
