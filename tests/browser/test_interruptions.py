@@ -219,8 +219,8 @@ def test_two_pages_ask_the_same_question_and_one_answer_counts(operator: Operato
     operator.eventually(second.button("GO").is_enabled)
     second.look("two_pages_asked")
     # Both at once, as two people would: the second does not wait until its page knows of the first.
-    for one in (operator, second):
-        one.button("GO").dispatch_event("click")
+    for go in [one.button("GO").element_handle() for one in (operator, second)]:
+        go.dispatch_event("click")
     operator.page.get_by_text(DONE).wait_for()
     expect(second.cell('gate("001")')).to_contain_text(lifeline.LOST)
     assert second.button("GO").count() == 0
