@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,8 +15,9 @@ import throwaway
 from attended import Person
 
 from pgrunbook import question
+from pgrunbook.binding import Binding
 from pgrunbook.deciding import Deciding
-from pgrunbook.errors import GateClosed, RunbookError
+from pgrunbook.errors import GateClosed, JournalRefused, RunbookError
 from pgrunbook.gate import TERMINAL, Policy
 from pgrunbook.history import summarise
 from pgrunbook.ledger import HOLD_CHAIN
@@ -204,6 +206,27 @@ def test_a_policy_overrides_no_no_go_that_comes_while_it_audits(
     assert "bob said NO-GO" in why_closed(run)
 
 
+def test_after_a_promotion_that_lost_events_those_of_the_new_primary_are_heard_and_none_twice(
+    run: Run,
+) -> None:
+    at_screen(run)
+    elsewhere(run, "bob")
+    assert run.deciding.hear()
+    # What the old primary had told further than the standby had heard of.
+    run.deciding._heard += 1_000
+    elsewhere(run, "cid", go=False)
+    assert not run.deciding.hear()
+    facts = run.binding.facts
+    run.binding.facts = dataclasses.replace(facts, timeline=facts.timeline + 1)
+    assert run.deciding.hear()
+    assert "cid said NO-GO" in why_closed(run)
+    # Whoever has read it may go on, and is not stopped by it a second time.
+    at_screen(run)
+    run.binding.facts = dataclasses.replace(facts, timeline=facts.timeline + 2)
+    assert not run.deciding.hear()
+    assert "1 of 2 people approved it (ann)" in why_closed(run)
+
+
 def test_where_there_is_no_ledger_nobody_is_heard(run: Run, conn: Conn) -> None:
     assert not run.deciding.hear()
     assert conn.execute("SELECT to_regnamespace('pgrunbook') AS it").fetchone() == {"it": None}
@@ -230,7 +253,7 @@ def test_a_go_that_was_withdrawn_is_no_place_for_another(run: Run, terminal: Cal
     throwaway.roll_back(run)
     run.gates.approvals_needed = 2
     assert terminal() == (
-        f"nobody has said GO to it in run {run.run_id} yet: what was said before counts no more (it is rolled back)"
+        f"nobody has said GO to it in run {run.run_id} yet: what was said before counts no more (a rollback was begun)"
     )
     at_screen(run)
     assert terminal() == ""
@@ -330,6 +353,25 @@ def test_a_go_to_roll_back_is_none_to_what_was_applied_after_it(run: Run) -> Non
     throwaway.apply(run, "002")
     with pytest.raises(GateClosed, match="nobody approved it in this run"):
         run.roll_back()
+
+
+def test_what_closes_a_gate_closes_it_although_no_record_can_be_kept(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise JournalRefused(path="there", reason="No space left on device")
+
+    acts: dict[str, Callable[[], object]] = {
+        "ann said NO-GO (window)": lambda: at_screen(run, go=False),
+        "nobody approved it in this run": lambda: run.deciding.withdraw(STEP, why="it was undone"),
+    }
+    for why, act in acts.items():
+        at_screen(run)
+        with monkeypatch.context() as patched:
+            patched.setattr(Binding, "note", full)
+            with pytest.raises(JournalRefused):
+                act()
+        assert why_closed(run) == why
 
 
 @pytest.fixture

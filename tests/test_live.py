@@ -17,7 +17,8 @@ from attended import Person, at_once
 from faults.proxy import Door, Point, Wire, behind_a_door
 
 from pgrunbook import live, target
-from pgrunbook.errors import GateClosed, StepCancelled
+from pgrunbook.errors import ConnectionLost, GateClosed, StepCancelled
+from pgrunbook.news import News
 from pgrunbook.patience import POLICY
 from pgrunbook.run import Run
 from pgrunbook.views.step_panel import StepPanel
@@ -166,6 +167,47 @@ def test_a_step_does_not_wait_for_a_signal_that_hangs_and_it_is_not_sent_later(
         assert elsewhere.execute("SELECT 1 AS x") == [{"x": 1}]
         assert events(run) == []
         run.close()
+
+
+def test_stop_ends_the_waiting_for_a_signal_and_hides_no_outcome(run: Run) -> None:
+    async def scene() -> None:
+        signals = live._Signals(run, News())
+        signals._begin(asyncio.sleep(60))
+        finishing = asyncio.ensure_future(signals.finish())
+        await asyncio.sleep(0)
+        finishing.cancel()
+        await finishing
+        # Nothing is sent any more.
+        assert signals.over
+        with pytest.raises(ConnectionLost):
+            signals._opened(run.control)
+
+    asyncio.run(scene())
+
+
+def test_stop_while_a_picture_is_drawn_hides_no_outcome(
+    run: Run, person: Person, elsewhere: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draws, goes_on = threading.Event(), threading.Event()
+
+    def picture(_jobs: object) -> None:
+        draws.set()
+        goes_on.wait(30)
+
+    async def scene() -> str:
+        doing = asyncio.ensure_future(applied(run, "001"))
+        panel = await person.panel(StepPanel)
+        await seen(lambda: f"waits because of pid {elsewhere.pid}" in panel.text.value)
+        elsewhere.release()
+        await seen(draws.is_set)
+        doing.cancel()
+        done = await doing
+        goes_on.set()
+        return str(done.note)
+
+    monkeypatch.setattr(live, "_picture", picture)
+    elsewhere.begin_and_hold("SELECT count(*) FROM things")
+    assert asyncio.run(scene()) == "apply"
 
 
 def test_with_nobody_there_is_no_panel(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

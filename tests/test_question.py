@@ -14,9 +14,11 @@ import throwaway
 from attended import Person, at_once
 from faults.proxy import Door, behind_a_door
 
-from pgrunbook import lookout, question
-from pgrunbook.errors import GateClosed, RunbookError, RunnerBusy, ServerSilent
-from pgrunbook.gate import Decision
+from pgrunbook import conduct, lookout, question
+from pgrunbook.binding import Binding
+from pgrunbook.deciding import Deciding
+from pgrunbook.errors import GateClosed, JournalRefused, RunbookError, RunnerBusy, ServerSilent
+from pgrunbook.gate import TERMINAL, Decision
 from pgrunbook.ledger import Ledger, Status
 from pgrunbook.lookout import Look, Lookout
 from pgrunbook.run import Run
@@ -252,7 +254,8 @@ async def shut(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     before = door.held
     while door.held == before:
         await asyncio.sleep(0.01)
-    monkeypatch.setattr(lookout, "SILENT_S", 0.5)
+    for name in ("SILENT_S", "CONNECT_S"):
+        monkeypatch.setattr(lookout, name, 0.5)
 
 
 def kinds(run: Run) -> list[str]:
@@ -317,7 +320,8 @@ def test_a_silent_server_is_told_while_the_gate_waits_and_an_answer_counts_once_
         await shut(door, monkeypatch)
         while "not known: " not in shown.now.value:
             await asyncio.sleep(0.02)
-        monkeypatch.setattr(lookout, "SILENT_S", 30.0)
+        for name in ("SILENT_S", "CONNECT_S"):
+            monkeypatch.setattr(lookout, name, 30.0)
         door.open.set()
         while "nobody" not in shown.now.value:
             await asyncio.sleep(0.02)
@@ -338,7 +342,7 @@ def test_a_go_that_nobody_may_compare_with_a_no_go_is_not_accepted(
         shown.reason.value, shown.name.value, shown.word.value = "CHG-1", "cid", "APPLY"
         shown.go.click()
 
-    with pytest.raises(ServerSilent, match="nobody locks schema pgrunbook"):
+    with pytest.raises(ServerSilent, match=r"was not accepted: canceling statement due to .* timeout"):
         at_once(question.ask(two(run), "001"), people())
     elsewhere.release()
     assert kinds(run) == ["gate"]
@@ -410,3 +414,170 @@ def test_a_gate_ends_where_another_runner_took_the_lock_meanwhile(
 
     with pytest.raises(RunnerBusy, match=rf"the other \(pid {elsewhere.pid}"):
         at_once(question.ask(two(run), "001"), people())
+
+
+# -- what was answered counts, whatever comes after it ------------------------------------------------
+
+BUSY = RunnerBusy(where="here", holder="the other (pid 7, role 'ann')", since="now")
+
+
+def left(run: Run) -> list[str]:
+    """Why questions were left without an answer, as the journal holds it."""
+    return [
+        one["detail"]["reason"] for one in run.binding.journal.entries() if one["kind"] == "gate unanswered"
+    ]
+
+
+@pytest.mark.parametrize("comes", ["stop", "stop while others are heard", "another runner", "a lost server"])
+def test_a_no_go_takes_back_an_earlier_go_whatever_comes_after_it(
+    run: Run, person: Person, monkeypatch: pytest.MonkeyPatch, comes: str
+) -> None:
+    two(run).decide("001", go=True, who="ann", reason="x", how="typed")
+    hearing = asyncio.Event()
+
+    async def last(_lookout: Lookout, **_how: bool) -> Look:
+        hearing.set()
+        await asyncio.sleep(60)
+        return Look({})
+
+    def fails(*_: object) -> None:
+        raise psycopg.OperationalError("server closed the connection unexpectedly")
+
+    async def scene() -> None:
+        asking = asyncio.ensure_future(question.ask(run, "001"))
+        shown = await person.panel(GatePanel)
+
+        def click(*_: object) -> None:
+            shown.reason.value, shown.name.value = "the backup failed", "bob"
+            shown.no_go.click()
+
+        def lost(_lookout: Lookout) -> Look | None:
+            click()
+            raise BUSY
+
+        if comes == "another runner":
+            monkeypatch.setattr(Lookout, "poll", lost)
+        else:
+            click()
+        if comes == "stop":
+            asking.cancel()
+        elif comes == "a lost server":
+            monkeypatch.setattr(Binding, "begin_writing", fails)
+        elif "heard" in comes:
+            monkeypatch.setattr(Lookout, "last", last)
+            await hearing.wait()
+            asking.cancel()
+        with pytest.raises(GateClosed, match=r"bob said NO-GO \(the backup failed\)"):
+            await asyncio.wait_for(asking, 30)
+
+    asyncio.run(scene())
+    monkeypatch.undo()
+    run.binding.begin_writing()
+    told = [one["detail"]["go"] for one in run.ledger.events(run_id=run.run_id, kind="gate")]
+    assert (told, left(run), run.deciding.asked) == ([True, False], [], "")
+    # Another GO does not stand beside the one that was taken back.
+    run.gates.hear(Decision("001_add_note", True, "cid", "ok", TERMINAL, run.change.steps[0].migrate.sha256))
+    assert [one.who for one in run.gates.decisions["001_add_note"]] == ["bob"]
+
+
+def test_a_question_that_an_error_ends_is_left_at_once_and_says_why(
+    run: Run, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(_lookout: Lookout) -> Look | None:
+        raise BUSY
+
+    monkeypatch.setattr(Lookout, "poll", lost)
+    with pytest.raises(RunnerBusy):
+        at_once(question.ask(run, "001"))
+    assert (run.deciding.asked, left(run)) == ("", [str(BUSY).splitlines()[0]])
+    run.close()
+    assert len(left(run)) == 1
+
+
+def test_a_second_press_of_stop_leaves_no_thread_behind(
+    run: Run, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    telling, goes_on, ended = threading.Event(), threading.Event(), threading.Event()
+    leave = Deciding.leave
+
+    def slow(deciding: Deciding, reason: str, *, server: bool = True) -> None:
+        telling.set()
+        goes_on.wait(30)
+        leave(deciding, reason, server=server)
+        ended.set()
+
+    async def scene() -> None:
+        asking = asyncio.ensure_future(question.ask(run, "001"))
+        await person.panel(GatePanel)
+        monkeypatch.setattr(Deciding, "leave", slow)
+        asking.cancel()
+        assert await asyncio.to_thread(telling.wait, 30)
+        asking.cancel()
+        await asyncio.wait({asking}, timeout=0.3)
+        assert not asking.done()
+        goes_on.set()
+        with pytest.raises(GateClosed, match="the cell was stopped"):
+            await asking
+        assert ended.is_set()
+
+    asyncio.run(scene())
+    assert len(left(run)) == 1
+
+
+def test_a_question_whose_end_cannot_be_kept_says_so(
+    run: Run, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_deciding: Deciding, _reason: str, *, server: bool = True) -> None:
+        raise JournalRefused(path="there", reason="No space left on device")
+
+    async def scene() -> None:
+        asking = asyncio.ensure_future(question.ask(run, "001"))
+        await person.panel(GatePanel)
+        with monkeypatch.context() as patched:
+            patched.setattr(Deciding, "leave", full)
+            asking.cancel()
+            with pytest.raises(JournalRefused, match="No space left"):
+                await asking
+
+    asyncio.run(scene())
+
+
+def test_a_decision_about_another_gate_leaves_the_question_as_it_is(run: Run, person: Person) -> None:
+    run.decide("001", go=False, who="ann", reason="no backup", how="typed")
+
+    async def people() -> None:
+        shown = await person.panel(GatePanel)
+        other = "002_build_index"
+        detail = {"who": "bob", "go": False, "reason": "later", "how": TERMINAL, "script_sha256": ""}
+        run.ledger.event(
+            run_id=run.run_id, change=run.change.name, step=other, kind="gate", actor="bob", detail=detail
+        )
+        while run.gates.last(other) is None:
+            await asyncio.sleep(0.02)
+        shown.reason.value, shown.word.value = "now there is one", "APPLY"
+        shown.go.click()
+
+    assert [one.reason for one in at_once(question.ask(run, "001"), people())] == ["now there is one"]
+
+
+def test_short_work_that_ends_before_stop_reaches_it_was_stopped_all_the_same(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conduct, "POLL_S", 30.0)
+    began, goes_on = threading.Event(), threading.Event()
+
+    def settled(_run: Run, _name: str) -> str:
+        began.set()
+        goes_on.wait(30)
+        return ""
+
+    async def scene() -> None:
+        monkeypatch.setattr(question, "settled", settled)
+        asking = asyncio.ensure_future(question.found_settled(run, "001"))
+        assert await asyncio.to_thread(began.wait, 30)
+        asking.cancel()
+        goes_on.set()
+        with pytest.raises(GateClosed, match="001_add_note is closed: the cell was stopped"):
+            await asking
+
+    asyncio.run(scene())
