@@ -354,10 +354,12 @@ def test_both_sides_of_a_connection_ask_whether_the_other_is_there(
                     n: session.value(conn, f"SHOW tcp_keepalives_{n}") for n in ("idle", "interval", "count")
                 }
                 assert there == {"idle": "30", "interval": "10", "count": "3"}
+                assert session.value(conn, "SHOW tcp_user_timeout") == "60000"
                 with socket.socket(fileno=os.dup(conn.fileno())) as here:
                     assert here.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
                     assert here.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == idle
                     assert here.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT) == 3
+                    assert here.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 60_000
     finally:
         embedded.stop(server)
         shutil.rmtree(folder, ignore_errors=True)

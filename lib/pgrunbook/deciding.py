@@ -57,6 +57,8 @@ class Deciding:
         seen = self.gates.last(full)
         self.require_ready(name)
         self._require_unedited(name)
+        # Whoever stopped the last step did not mean this.
+        self.binding.resume()
         self.binding.begin_writing()
         # What came from elsewhere before this was about another question.
         self.hear()
