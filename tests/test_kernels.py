@@ -113,6 +113,10 @@ class FrontEnd:
         self.until(found)
         return found()[-1]
 
+    def shown(self, cell: str) -> None:
+        """Return once a cell shows its panel: a button is there before it knows whom a click is for."""
+        self.until(lambda: any(text.startswith("VBox(") for text in self.said.get(cell, [])))
+
     def send(self, widget: str, data: dict[str, Any]) -> str:
         message = self.client.session.msg("comm_msg", {"comm_id": widget, "data": data})
         message["header"]["subshell_id"] = self.subshell
@@ -162,6 +166,7 @@ def page(
 def test_a_typed_word_and_go_let_one_step_run_and_no_go_closes_the_next(page: FrontEnd, conn: Conn) -> None:
     gate = page.run("await runbook.gate('001')")
     step = page.run("await runbook.apply('001')")
+    page.shown(gate)
     go = page.field("^[|]GO$")
     page.type(page.field("to arm GO"), "APPLY")
     page.type(page.field("reason or ticket"), "CHG-1")
@@ -171,6 +176,7 @@ def test_a_typed_word_and_go_let_one_step_run_and_no_go_closes_the_next(page: Fr
     assert page.done(step).startswith("001 Add the note ... done, ")
 
     second, never = page.run("await runbook.gate('002')"), page.run("print('went on')")
+    page.shown(second)
     no_go = page.field("^[|]NO-GO$")
     page.click(no_go)
     page.until(lambda: any("needs a reason" in str(state.get("value")) for state in page.widgets.values()))
