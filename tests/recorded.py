@@ -9,6 +9,7 @@ from pgrunbook.history import summarise
 from pgrunbook.views.summary import Summary
 
 SQL = "-- Step\n\nALTER TABLE things ADD COLUMN note text;\n"
+CHECKLIST = [{"key": "backup", "text": "restored", "when": "before", "step": "001_a"}]
 SHA256 = hashlib.sha256(SQL.encode()).hexdigest()
 
 
@@ -120,3 +121,47 @@ def summary(text: str, **options: Any) -> Summary:
     """Return the summary of such a run, with the text of the script that ran."""
     told = summarise(text, events(text, **options), chain=text)
     return Summary(**{**told, "texts": {SHA256: SQL}})
+
+
+def of_every_kind() -> list[tuple[str, str, dict[str, Any]]]:
+    """Return kind, step and detail of events of every kind that the library reads."""
+    told = [(one["kind"], one["step"], one["detail"]) for one in events("x")]
+    for kind, _, detail in told:
+        if kind == "run opened":
+            detail["checklist"] = CHECKLIST
+    item = {"item": "backup", "text_sha256": "0" * 64, "who": "ann", "remark": "", "how": "here"}
+    (seen,) = [detail for kind, _, detail in told if kind == "observed"]
+    seen |= {
+        "waits_left_out": [{"side": "ours", "waits": 3, "longest_ms": 2.5}],
+        "in_the_way_left_out": 2,
+    }
+    sample = {
+        "label": "old",
+        "title": "x",
+        "severity": "stop",
+        "rows": 1,
+        "problem": "",
+        "sample": [{"a": 1}],
+    }
+    asked = {
+        "who": "ann",
+        "pid": 7,
+        "user": "app",
+        "application": "till",
+        "state": "active",
+        "query": "SELECT 1",
+    }
+    return [
+        *told[:-1],
+        ("blocker ended", "000_x", {**asked, "done": True, "gone": True, "reason_given": "CHG-7"}),
+        ("blocker cancelled", "000_x", {**asked, "done": True, "gone": None}),
+        ("blocker not ended", "000_x", {**asked, "done": False, "reason": "it is gone"}),
+        ("gate unanswered", "000_x", {"reason": "the page was closed"}),
+        ("gate withdrawn", "000_x", {"reason": "it failed"}),
+        ("ticked", "", dict(item)),
+        ("tick taken back", "", dict(item)),
+        ("preflight", "", {"verdict": "GO", "again": "001_a", "checks": [sample]}),
+        ("rollback done", "000_x", {"seconds": 0.5, "note": "x", "journal_at": "2026-01-31T12:00:00.000Z"}),
+        ("record written", "", {"file": "record.html", "sha256": "0" * 64, "facts_sha256": "1" * 64}),
+        told[-1],
+    ]

@@ -26,51 +26,6 @@ pytestmark = pytest.mark.static
 
 Detail = dict[str, Any]
 VALUES: tuple[Any, ...] = (None, "a text", 7, -1.5, True, [], {}, [1, "x"], {"x": None}, 10**30)
-CHECKLIST = [{"key": "backup", "text": "restored", "when": "before", "step": "001_a"}]
-
-
-def told() -> list[tuple[str, str, Detail]]:
-    """Return kind, step and detail of events of every kind that the library reads."""
-    events = [(one["kind"], one["step"], one["detail"]) for one in recorded.events("x")]
-    for kind, _, detail in events:
-        if kind == "run opened":
-            detail["checklist"] = CHECKLIST
-    item = {"item": "backup", "text_sha256": "0" * 64, "who": "ann", "remark": "", "how": "here"}
-    (seen,) = [detail for kind, _, detail in events if kind == "observed"]
-    seen |= {
-        "waits_left_out": [{"side": "ours", "waits": 3, "longest_ms": 2.5}],
-        "in_the_way_left_out": 2,
-    }
-    sample = {
-        "label": "old",
-        "title": "x",
-        "severity": "stop",
-        "rows": 1,
-        "problem": "",
-        "sample": [{"a": 1}],
-    }
-    asked = {
-        "who": "ann",
-        "pid": 7,
-        "user": "app",
-        "application": "till",
-        "state": "active",
-        "query": "SELECT 1",
-    }
-    return [
-        *events[:-1],
-        ("blocker ended", "000_x", {**asked, "done": True, "gone": True, "reason_given": "CHG-7"}),
-        ("blocker cancelled", "000_x", {**asked, "done": True, "gone": None}),
-        ("blocker not ended", "000_x", {**asked, "done": False, "reason": "it is gone"}),
-        ("gate unanswered", "000_x", {"reason": "the page was closed"}),
-        ("gate withdrawn", "000_x", {"reason": "it failed"}),
-        ("ticked", "", dict(item)),
-        ("tick taken back", "", dict(item)),
-        ("preflight", "", {"verdict": "GO", "again": "001_a", "checks": [sample]}),
-        ("rollback done", "000_x", {"seconds": 0.5, "note": "x", "journal_at": "2026-01-31T12:00:00.000Z"}),
-        ("record written", "", {"file": "record.html", "sha256": "0" * 64, "facts_sha256": "1" * 64}),
-        events[-1],
-    ]
 
 
 def document(events: list[tuple[str, str, Any]]) -> Dossier:
@@ -122,7 +77,7 @@ def with_value(detail: Any, way: tuple[Any, ...], value: Any) -> Any:
 
 def mutations() -> Iterator[tuple[int, str, Any]]:
     """Yield the number of an event, what is done to its detail, and what it is then."""
-    for number, (kind, _, detail) in enumerate(told()):
+    for number, (kind, _, detail) in enumerate(recorded.of_every_kind()):
         for way in places(detail):
             if way:
                 yield number, f"{kind} without {way}", without(detail, way)
@@ -137,7 +92,7 @@ def look(held: Dossier) -> Mapping[str, Any]:
     page = _page(Summary(**held.summary))
     # The name of the change is one of the things that may be another.
     with contextlib.suppress(NotComparable):
-        side_by_side.in_words(compare(held, document(told())))
+        side_by_side.in_words(compare(held, document(recorded.of_every_kind())))
     briefs = [{**one.told, "detail": json.loads(one.detail)} for one in held.events]
     shelf._heading("r1", [legible.heads(one) for one in briefs])
     return page
@@ -148,7 +103,7 @@ def told_raw(page: Mapping[str, Any]) -> str:
 
 
 def test_what_the_library_writes_is_read_as_ever() -> None:
-    held = document(told())
+    held = document(recorded.of_every_kind())
     assert all(legible.UNREAD not in one.told for one in held.events)
     assert "unread" not in held.facts
     assert told_raw(look(held)) == ""
@@ -160,7 +115,7 @@ def test_no_detail_of_any_kind_stops_a_record_a_list_or_a_comparison(
     for name in ("stalls", "waits", "sizes", "queries"):
         monkeypatch.setattr(drawings, name, lambda _summary: None)
     monkeypatch.setattr(drawings, "builds", lambda _summary: iter(()))
-    validator, whole = Draft202012Validator(json.loads(records.schema())), told()
+    validator, whole = Draft202012Validator(json.loads(records.schema())), recorded.of_every_kind()
     some = random.Random(20260301)
     of_kind: dict[str, list[tuple[int, str, Any]]] = {}
     for one in mutations():
@@ -223,7 +178,7 @@ def test_a_decision_that_cannot_be_read_is_neither_go_nor_no_go_and_a_stall_is_n
             if kind == "apply done"
             else detail,
         )
-        for kind, step, detail in told()
+        for kind, step, detail in recorded.of_every_kind()
     ]
     held = document(events)
     page = look(held)
@@ -232,7 +187,9 @@ def test_a_decision_that_cannot_be_read_is_neither_go_nor_no_go_and_a_stall_is_n
     assert page["stall"]["says"].startswith("Stalls were not measured")
     assert ("Not read", "2 events, shown as they stand") in page["facts"]
     assert "ann" in told_raw(page)
-    (part,) = [one for one in compare(held, document(told())).parts if one.name == "unread events"]
+    (part,) = [
+        one for one in compare(held, document(recorded.of_every_kind())).parts if one.name == "unread events"
+    ]
     assert [row["event"] for row in part.rows] == ["gate 000_x", "observed 000_x"]
 
 

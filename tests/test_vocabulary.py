@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from test_legible import told
+import recorded
 
 from pgrunbook import vocabulary
 
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.static
 
 
 def test_every_kind_that_it_knows_is_among_those_that_are_tried() -> None:
-    assert vocabulary.KINDS.keys() <= {kind for kind, _, _ in told()}
+    assert vocabulary.KINDS.keys() <= {kind for kind, _, _ in recorded.of_every_kind()}
 
 
 @pytest.mark.parametrize("value", [True, -1, 1.5, float("nan"), "1", None])

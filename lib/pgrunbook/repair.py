@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from pgrunbook import preflight, quarantine, remedy, undoing
 from pgrunbook.batch import Rules
@@ -48,27 +50,17 @@ def apply(binding: Binding, change: Change, script: Script) -> remedy.Applied:
             "in_quarantine": kept,
         },
     )
-    repaired = 0
-
-    def count(progress: Progress) -> None:
-        nonlocal repaired
-        repaired = progress.rows
-        binding.on_progress(progress)
-
-    try:
+    with _counting(binding, "remedy stopped", script) as count:
         done = remedy.apply(
             binding.work,
             script,
             run_id=binding.run_id,
             change=binding.change,
             look=binding.control,
-            rules=_rules(binding, script, _in_time(binding, script, lambda: repaired)),
+            rules=_rules(binding, script, _in_time(binding, script, lambda: count.rows)),
             expected=expected or 0,
             on_batch=count,
         )
-    except BaseException as ended:
-        _stopped(binding, "remedy stopped", script, repaired, ended)
-        raise
     binding.note(
         "remedy applied",
         {
@@ -85,14 +77,7 @@ def apply(binding: Binding, change: Change, script: Script) -> remedy.Applied:
 
 def undo(binding: Binding, change: Change, script: Script) -> undoing.Undone:
     """Give back what a remedy replaced; rows that others changed since are left alone."""
-    given_back = 0
-
-    def count(progress: Progress) -> None:
-        nonlocal given_back
-        given_back = progress.rows
-        binding.on_progress(progress)
-
-    try:
+    with _counting(binding, "remedy undo stopped", script) as count:
         done = undoing.undo(
             binding.work,
             script,
@@ -102,9 +87,6 @@ def undo(binding: Binding, change: Change, script: Script) -> undoing.Undone:
             on_batch=count,
             step_of=lambda rule, column: _maker(change, rule, column),
         )
-    except BaseException as ended:
-        _stopped(binding, "remedy undo stopped", script, given_back, ended)
-        raise
     binding.note(
         "remedy undone",
         {
@@ -118,9 +100,28 @@ def undo(binding: Binding, change: Change, script: Script) -> undoing.Undone:
     return done
 
 
-def _stopped(binding: Binding, kind: str, script: Script, rows: int, ended: BaseException) -> None:
-    """Remember how far a remedy or its undo came before it was stopped, by whatever it was."""
-    binding.note(kind, {"remedy": script.name, "rows": rows, "reason": str(ended) or "it was cancelled"})
+@dataclass(slots=True)
+class _Count:
+    """How many rows are done; each batch is passed on to whoever watches."""
+
+    binding: Binding
+    rows: int = 0
+
+    def __call__(self, progress: Progress) -> None:
+        self.rows = progress.rows
+        self.binding.on_progress(progress)
+
+
+@contextlib.contextmanager
+def _counting(binding: Binding, stopped: str, script: Script) -> Iterator[_Count]:
+    """Give what counts the rows of a remedy or its undo; whatever stops it, how far it came is kept."""
+    count = _Count(binding)
+    try:
+        yield count
+    except BaseException as ended:
+        reason = str(ended) or "it was cancelled"
+        binding.note(stopped, {"remedy": script.name, "rows": count.rows, "reason": reason})
+        raise
 
 
 def preview_undo(binding: Binding, script: Script) -> undoing.Undone:

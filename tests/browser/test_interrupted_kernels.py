@@ -1,11 +1,10 @@
 """Kernels and connections that go while a statement really runs: one cell later the truth is told, nothing runs twice.
 
-What a page makes of it is for test_interruptions.py: here the front end is scripted, as in test_kernels.py.
+What a page makes of it is for test_interruptions.py: here the front end is scripted.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,9 +14,8 @@ import psycopg
 import pytest
 import throwaway
 from faults.proxy import Door, Point, Wire, behind_a_door
-from jupyter_client.manager import start_new_kernel
 from psycopg.conninfo import make_conninfo
-from test_kernels import OPENED, FrontEnd
+from scripted import OPENED, FrontEnd, kernel
 
 Conn = psycopg.Connection[dict[str, Any]]
 
@@ -158,23 +156,10 @@ def target(database: str) -> str:
 def desk(target: str, conn: Conn, tmp_path: Path) -> Iterator[Desk]:
     conn.execute(throwaway.TABLE + GROUND)
     throwaway.write(tmp_path / "changes", FILES)
-    more = {
-        "PGRUNBOOK_TARGET": target,
-        "PGRUNBOOK_CHANGES": str(tmp_path / "changes"),
-        "PGRUNBOOK_RECORDS": str(tmp_path / "records"),
-        "PGRUNBOOK_OPERATOR": "ann",
-        "JUPYTER_PREFER_ENV_PATH": "1",
-        "IPYTHONDIR": str(tmp_path / "ipython"),
-    }
-    with (tmp_path / "kernel.log").open("wb") as said:
-        manager, client = start_new_kernel(kernel_name="python3", stderr=said, env={**os.environ, **more})
-        try:
-            made = Desk(manager, client, conn)
-            yield made
-            made.client.stop_channels()
-        finally:
-            manager.shutdown_kernel(now=True)
-            manager.cleanup_resources()
+    with kernel(tmp_path, target) as (manager, client):
+        made = Desk(manager, client, conn)
+        yield made
+        made.client.stop_channels()
 
 
 @pytest.fixture
